@@ -1,0 +1,252 @@
+"""One self-contained page that shows a timeline: for reading, printing and passing on.
+
+The page loads nothing: style, script and pictures are inside it, and its Content-Security-Policy
+forbids all else. Without script it is complete; with it, a cursor reads the charts' values.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from pathlib import PurePath
+
+import numpy as np
+import pandas as pd
+
+from mien import schema
+from mien._report import charts, words
+from mien._report.elements import Element, document, element, raw
+from mien._report.figure import figure
+from mien.timeline import Metadata, Run, Timeline
+
+_POINTS_PER_PAGE = 4320
+_POINTS_PER_PERSON = 360
+_PEOPLE_DRAWN = 24
+_PASSAGES = 30
+
+
+def render(timeline: Timeline, *, title: str | None = None) -> str:
+    """The page of a timeline, as one HTML document.
+
+    A long recording is drawn with at most 360 points a person, each the mean of some steps; the
+    page says so. The same timeline always gives the same text.
+
+    Args:
+        timeline: what to show; one part of the page per recording.
+        title: the title; without it, the name of the recording. Of several recordings, each
+            keeps its name as its heading.
+    """
+    metadata = timeline.metadata
+    names = list(metadata.recordings)
+    heading = title or (_base_name(names[0]) if len(names) == 1 else f"{len(names)} recordings")
+    script = _asset("page.js")
+    summary, runs = timeline.summary(), timeline.runs()
+    parts = [
+        _recording(
+            timeline,
+            name,
+            summary[summary["file"] == name].reset_index(drop=True),
+            [run for run in runs if run.file == name],
+            title if len(names) == 1 else None,
+        )
+        for name in names
+    ]
+    notes = _notes(metadata, pictures=bool(timeline.thumbnails))
+    body = element("body", element("main", *parts, notes), raw("script", script))
+    return document(element("html", _head(heading, script), body, lang="en"))
+
+
+def _head(heading: str, script: str) -> Element:
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{heading} · mien"),
+        raw("style", _asset("page.css")),
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files("mien._report") / name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _base_name(file: str) -> str:
+    return PurePath(file).name or file
+
+
+def _recording(
+    timeline: Timeline, name: str, table: pd.DataFrame, runs: list[Run], title: str | None
+) -> Element:
+    metadata = timeline.metadata
+    longest = table.nlargest(_PEOPLE_DRAWN, "seconds", keep="first").index
+    limit = min(_POINTS_PER_PERSON, _POINTS_PER_PAGE // max(1, len(longest)))
+    rows = table.to_dict("records")
+    return element(
+        "article",
+        _header(metadata, name, title, people=len(rows)),
+        _people_left_out(len(rows) - len(longest)),
+        *(_person(rows[index], runs, timeline, limit) for index in sorted(longest)),
+        _conclusion(table, metadata),
+    )
+
+
+def _header(metadata: Metadata, name: str, title: str | None, *, people: int) -> Element:
+    recording = metadata.recordings[name]
+    notices = words.notices(metadata, recording)
+    window = metadata.window and metadata.hop
+    facts = {
+        "File": name if title or name != _base_name(name) else None,
+        "Duration": words.seconds(recording.duration),
+        "People": str(people),
+        "Model": metadata.model,
+        "Window": f"{metadata.window:g} s, every {metadata.hop:g} s" if window else None,
+        "Version": f"mien {metadata.mien_version}",
+    }
+    return element(
+        "header",
+        element("p", "Emotion from face and voice", class_="eyebrow"),
+        element("h1", element("bdi", title or _base_name(name))),
+        element(
+            "dl",
+            *(
+                element("div", element("dt", term), element("dd", element("bdi", value)))
+                for term, value in facts.items()
+                if value is not None
+            ),
+            class_="facts",
+        ),
+        element("ul", *(element("li", text) for text in notices), class_="notices")
+        if notices
+        else None,
+        element("p", words.CAVEAT, " ", element("a", "How to read this page", href="#notes")),
+    )
+
+
+def _people_left_out(number: int) -> Element | None:
+    if not number:
+        return None
+    text = f"Charts are of the {_PEOPLE_DRAWN} people seen longest; {number} more are in the table."
+    return element("p", text)
+
+
+def _conclusion(table: pd.DataFrame, metadata: Metadata) -> Element | None:
+    if table.empty:
+        return element("p", "Nobody was found in this recording.", class_="lead")
+    return _summary_table(table, metadata) if table["seconds"].gt(0).any() else None
+
+
+def _person(row: words.Row, runs: list[Run], timeline: Timeline, limit: int) -> Element:
+    metadata = timeline.metadata
+    recording = metadata.recordings[row["file"]]
+    dimensions = words.dimensions_sentence(row, metadata)
+    return element(
+        "section",
+        element("h2", element("bdi", words.person_label(row["person"]))),
+        element("p", words.lead(row, metadata.emotions), class_="lead"),
+        element(
+            "p",
+            f"{dimensions} " if dimensions else None,
+            words.seen_sentence(row, recording),
+            class_="aside",
+        ),
+        figure(row, timeline, limit) if row["seconds"] > 0 else None,
+        _passages([run for run in runs if run.person == row["person"]]),
+        class_="person",
+    )
+
+
+def _passages(runs: list[Run]) -> Element | None:
+    if not runs:
+        return None
+    longest = sorted(runs, key=lambda run: run.start - run.end)[:_PASSAGES]
+    lines = [
+        element(
+            "tr",
+            element("td", charts.clock(run.start)),
+            element("td", charts.clock(run.end)),
+            element("td", run.emotion),
+            element("td", f"{run.confidence:.2f}"),
+        )
+        for run in sorted(longest)
+    ]
+    some = f"the {_PASSAGES} longest of {len(runs)}" if len(runs) > _PASSAGES else "all"
+    return element(
+        "details",
+        element("summary", f"Passages in which one emotion leads ({some})"),
+        _table("Passages", ("From", "To", "Emotion", "Mean probability"), lines),
+    )
+
+
+def _summary_table(summary: pd.DataFrame, metadata: Metadata) -> Element:
+    """One column a person, for phones are narrow and models know many emotions."""
+    names = {schema.probability_column(emotion): emotion for emotion in metadata.emotions}
+    rows: list[tuple[str, list[str]]] = [
+        ("Most probable", ["–" if pd.isna(value) else value for value in summary["emotion"]]),
+        *((label, [_number(value) for value in summary[name]]) for name, label in names.items()),
+        *((name, [words.signed(value) for value in summary[name]]) for name in schema.DIMENSIONS),
+        ("Face seen", [words.seconds(value) for value in summary["face_seconds"]]),
+        ("Voice heard", [words.seconds(value) for value in summary["voice_seconds"]]),
+        ("Face or voice", [words.seconds(value) for value in summary["seconds"]]),
+        ("Face quality", [_number(value) for value in summary["face_quality"]]),
+    ]
+    lines = [
+        element(
+            "tr",
+            element("th", label.capitalize(), scope="row"),
+            *(element("td", value) for value in values),
+        )
+        for label, values in rows
+    ]
+    people = [words.person_label(person) for person in summary["person"]]
+    return element(
+        "section",
+        element("h2", "Summary"),
+        element(
+            "p", "Means over the steps in which a face or a voice was observed.", class_="aside"
+        ),
+        _table("Summary", ("", *people), lines),
+        class_="summary",
+    )
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _table(name: str, heads: tuple[str, ...], lines: list[Element]) -> Element:
+    head = element("tr", *(element("th", text, scope="col") for text in heads))
+    table = element("table", element("thead", head), element("tbody", *lines))
+    return element("div", table, class_="scroll", tabindex="0", role="region", aria_label=name)
+
+
+def _notes(metadata: Metadata, *, pictures: bool) -> Element:
+    derived = [name for name in schema.DIMENSIONS if metadata.derived(name)]
+    source = metadata.dimensions[derived[0]] if derived else ""
+    own = f"They are not measured but {source}." if derived else None
+    return element(
+        "section",
+        element("h2", "How to read this page"),
+        *(element("p", element("b", f"{head}."), " ", text) for head, text in words.NOTES),
+        element("p", element("b", "Arousal and valence."), " ", own) if own else None,
+        element(
+            "p",
+            element("b", "Faces."),
+            " This page holds pictures of people’s faces: pass it on with the care that the "
+            "recording itself deserves.",
+        )
+        if pictures
+        else None,
+        id="notes",
+        class_="notes",
+    )

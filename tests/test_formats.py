@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import math
+import os
+import stat
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien import errors, formats, schema
+from mien.timeline import Timeline
+from timelines import DERIVED, frame, metadata, timeline
+
+NAMES = tuple(formats.FORMATS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_timeline_gives_the_same_bytes(name, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    timeline().save(first, format=name)
+    timeline().save(second, format=name)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_size > 40
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_suffix_chooses_the_format(name, tmp_path):
+    by_suffix = tmp_path / f"talk{formats.FORMATS[name].suffix.upper()}"
+    timeline().save(by_suffix)
+    timeline().save(tmp_path / "by_name", format=name)
+    assert by_suffix.read_bytes() == (tmp_path / "by_name").read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_takes_a_timeline_without_rows(name, tmp_path):
+    Timeline(frame().iloc[:0], metadata()).save(tmp_path / "empty", format=name)
+    assert (tmp_path / "empty").stat().st_size > 0
+
+
+def test_an_unknown_format_is_refused_with_the_choices(tmp_path):
+    with pytest.raises(errors.OptionError, match=r"'\.xls' belongs to no known.*csv, tsv, parquet"):
+        timeline().save(tmp_path / "talk.xls")
+    with pytest.raises(errors.OptionError, match="no format 'xls'"):
+        timeline().save(tmp_path / "talk.csv", format="xls")
+
+
+@pytest.mark.parametrize("name", ["json", "parquet"])
+def test_exact_formats_come_back_as_they_were(name, tmp_path):
+    both = Timeline.concat([timeline("a.mp4"), timeline('ü, "b".mp4')])
+    both.save(tmp_path / "both", format=name)
+    again = formats.read(tmp_path / "both", format=name)
+    pd.testing.assert_frame_equal(again.frame, both.frame, check_exact=True)
+    assert again.metadata == both.metadata
+
+
+@pytest.mark.parametrize("name", ["json", "parquet", "csv", "tsv"])
+def test_a_timeline_without_rows_comes_back(name, tmp_path):
+    empty = Timeline(frame().iloc[:0], metadata())
+    empty.save(tmp_path / "empty", format=name)
+    again = formats.read(tmp_path / "empty", format=name)
+    pd.testing.assert_frame_equal(again.frame, empty.frame)
+
+
+@pytest.mark.parametrize("name", ["csv", "tsv"])
+def test_separated_text_comes_back_to_the_written_precision(name, tmp_path):
+    timeline().save(tmp_path / "talk", format=name)
+    again = formats.read(tmp_path / "talk", format=name)
+    pd.testing.assert_frame_equal(again.frame, timeline().frame, check_exact=False, atol=6e-6)
+    assert again.metadata.model == "unknown"
+    assert again.metadata.hop is None
+    assert again.metadata.recordings["talk.mp4"].duration == 6.0
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+    st.text(st.characters(exclude_categories=("Cs",)), min_size=1),
+    st.sampled_from(["csv", "tsv", "json", "parquet"]),
+)
+def test_any_name_comes_back(tmp_path_factory, file, person, name):
+    path = tmp_path_factory.mktemp("names") / "talk"
+    Timeline(frame(file, person), metadata(file)).save(path, format=name)
+    again = formats.read(path, format=name)
+    assert set(again.frame["file"]) == {file}
+    assert set(again.frame["person"]) == {person}
+
+
+def test_csv_is_plain_and_fixed(tmp_path):
+    rows = frame().assign(arousal=lambda rows: rows["arousal"].where(rows.index > 0, -1e-9))
+    Timeline(rows, metadata()).save(tmp_path / "talk.csv")
+    content = (tmp_path / "talk.csv").read_bytes()
+    assert b"\r" not in content
+    assert content.endswith(b"\n")
+    lines = list(csv.DictReader(content.decode("utf-8").splitlines()))
+    assert lines[0]["start"] == "0.000"
+    assert lines[0]["audio"] == "true"
+    assert lines[1]["audio"] == "false"
+    assert lines[0]["p_anger"] == f"{rows['p_anger'][0]:.5f}"
+    assert lines[0]["arousal"] == "0.00000"
+    unseen = lines[4]
+    assert unseen["video"] == "false"
+    assert {unseen[name] for name in ("emotion", "confidence", "p_anger", "face_x")} == {""}
+
+
+def test_csv_leaves_names_that_look_like_formulas_alone(tmp_path):
+    name = '=HYPERLINK("x").mp4'
+    Timeline(frame(name), metadata(name)).save(tmp_path / "talk.csv")
+    line = (tmp_path / "talk.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert line.startswith('"=HYPERLINK(""x"").mp4",1,0.000')
+
+
+def test_csv_of_a_spreadsheet_is_read(tmp_path):
+    path = tmp_path / "talk.csv"
+    timeline().save(path)
+    text = path.read_text(encoding="utf-8").replace("true", "TRUE").replace("\n", "\r\n")
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert formats.read(path).frame["audio"].sum() == timeline().frame["audio"].sum()
+
+
+def test_a_summary_is_a_table_too(tmp_path):
+    formats.write_table(timeline().summary(), tmp_path / "summary.csv")
+    lines = list(csv.DictReader((tmp_path / "summary.csv").read_text().splitlines()))
+    assert [line["person"] for line in lines] == ["1", "2"]
+    assert lines[0]["face_seconds"] == "4.500"
+
+
+def test_json_is_strict_and_describes_itself(tmp_path):
+    timeline().save(tmp_path / "talk.json")
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    parts = json.loads((tmp_path / "talk.json").read_text("utf-8"), parse_constant=refuse)
+    assert list(parts) == ["metadata", "columns", "rows"]
+    assert parts["columns"]["start"]["unit"] == "s"
+    assert parts["columns"]["arousal"]["description"] == f"arousal, -1 to 1; {DERIVED}"
+    assert parts["rows"][4]["p_anger"] is None
+    assert parts["rows"][4]["emotion"] is None
+    assert parts["rows"][0]["audio"] is True
+
+
+def test_parquet_carries_units_and_metadata(tmp_path):
+    timeline().save(tmp_path / "talk.parquet")
+    stored = pq.read_schema(tmp_path / "talk.parquet")
+    assert tuple(stored.names) == schema.timeline_columns(metadata().emotions)
+    assert stored.field("end").metadata[b"unit"] == b"s"
+    assert stored.field("valence").metadata[b"description"].endswith(DERIVED.encode())
+    assert json.loads(stored.metadata[b"mien"])["model"] == "linear_probe"
+    assert pq.read_table(tmp_path / "talk.parquet")["p_anger"].null_count == 5
+
+
+def test_describe_columns_describes_each():
+    described = formats.describe_columns(metadata())
+    assert tuple(described) == schema.timeline_columns(metadata().emotions)
+    assert all(column["description"] for column in described.values())
+
+
+def test_vtt_tells_runs_in_order_of_time(tmp_path):
+    rows = frame(person="A <b> & co", gap=range(2, 12)).assign(
+        emotion=lambda rows: rows["emotion"].where(rows["emotion"].isna(), "anger"),
+        confidence=lambda rows: rows["confidence"].where(rows["confidence"].isna(), 0.615),
+    )
+    late = frame(person="2", gap=range(1, 12)).assign(start=lambda rows: rows["start"] + 3600.25)
+    late["end"] = late["start"] + 0.5
+    late.loc[0, ["emotion", "confidence"]] = ["sadness", 0.5]
+    both = Timeline(pd.concat([late, rows]), metadata())
+    both.save(tmp_path / "talk.vtt")
+    assert (tmp_path / "talk.vtt").read_text("utf-8") == (
+        "WEBVTT\n\nNOTE talk.mp4, read by mien, model linear_probe\n\n"
+        "00:00:00.000 --> 00:00:01.000\n<v A &lt;b&gt; &amp; co>anger 0.61\n\n"
+        "01:00:00.250 --> 01:00:00.750\n<v 2>sadness 0.50\n"
+    )
+
+
+def test_vtt_cannot_be_broken_by_a_name(tmp_path):
+    name = "a --> b\n\n00:00:00.000 --> 00:00:09.000\nx.mp4"
+    Timeline(frame(name), metadata(name)).save(tmp_path / "talk.vtt")
+    text = (tmp_path / "talk.vtt").read_text("utf-8")
+    runs = Timeline(frame(name), metadata(name)).runs()
+    assert text.count(" --> ") == len(runs)
+
+
+def test_textgrid_covers_the_recording_without_holes(tmp_path):
+    both = Timeline(frame(person='"1"'), metadata(duration=7.25))
+    both.save(tmp_path / "talk.TextGrid")
+    lines = [line.strip() for line in (tmp_path / "talk.TextGrid").read_text("utf-8").splitlines()]
+    assert lines[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
+    assert [line for line in lines if line.startswith("name")] == [
+        'name = """1"" emotion"',
+        'name = """1"" face"',
+        'name = """1"" voice"',
+    ]
+    face = lines[lines.index('name = """1"" face"') : lines.index('name = """1"" voice"')]
+    edges = [line.split(" = ")[1] for line in face if line.startswith(("xmin", "xmax"))][2:]
+    assert edges == ["0.000", "2.000", "2.000", "3.500", "3.500", "6.000", "6.000", "7.250"]
+    texts = [line for line in face if line.startswith("text")]
+    assert texts == ['text = "face"', 'text = ""', 'text = "face"', 'text = ""']
+
+
+@pytest.mark.parametrize("name", ["vtt", "textgrid"])
+def test_captions_and_tiers_are_of_one_recording(name, tmp_path):
+    both = Timeline.concat([timeline("a.mp4"), timeline("b.mp4")])
+    with pytest.raises(errors.OptionError, match="one recording, the timeline holds 2"):
+        both.save(tmp_path / "both", format=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- reading what is no timeline ------------------------------------------------------------------
+
+
+def test_reading_what_is_not_there(tmp_path):
+    with pytest.raises(errors.InputError, match="No such file"):
+        formats.read(tmp_path / "nothing.csv")
+    with pytest.raises(errors.InputError):
+        formats.read(tmp_path, format="csv")
+    with pytest.raises(errors.OptionError, match="html cannot be read back; give csv"):
+        formats.read(tmp_path / "talk.html")
+
+
+@pytest.mark.parametrize("name", ["csv", "tsv", "json", "parquet"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\xfe", b"a,b\n1,2\n", b"[]", b'"', b"{}"])
+def test_reading_something_else(name, content, tmp_path):
+    path = tmp_path / "talk"
+    path.write_bytes(content)
+    with pytest.raises(errors.FormatError, match=f"is no {name} timeline: .+; give a file"):
+        formats.read(path, format=name)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("true", "maybe", "audio must be true or false, not 'maybe'"),
+        ("0.000,0.500", "zero,0.500", "could not convert"),
+        ("0.000,0.500", "0.000", "too many or too few fields"),
+        ("confidence", "trust", "does not name the columns"),
+        ("p_neutral", "p_joy", "not in the vocabulary: joy"),
+        ("0.000,0.500", "0.500,0.000", "end must follow start"),
+    ],
+)
+def test_reading_a_changed_csv(old, new, text, tmp_path):
+    path = tmp_path / "talk.csv"
+    timeline().save(path)
+    path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(errors.FormatError) as raised:
+        formats.read(path)
+    assert text in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("null", "NaN", "NaN is not JSON"),
+        ('"audio": true', '"audio": "true"', "audio cannot be 'true'"),
+        ('"start": 0.0', '"start": "0"', "start cannot be '0'"),
+        ('"start": 0.0, ', "", "'start' is missing"),
+        ('"model"', '"modell"', "model"),
+    ],
+)
+def test_reading_a_changed_json(old, new, text, tmp_path):
+    path = tmp_path / "talk.json"
+    timeline().save(path)
+    path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+    with pytest.raises(errors.FormatError) as raised:
+        formats.read(path)
+    assert text in str(raised.value)
+
+
+def test_reading_a_cut_parquet(tmp_path):
+    path = tmp_path / "talk.parquet"
+    timeline().save(path)
+    content = path.read_bytes()
+    for length in (4, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(errors.FormatError):
+            formats.read(path)
+
+
+def test_reading_a_parquet_of_somebody_else(tmp_path):
+    pd.DataFrame({"x": [1.0]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(errors.FormatError, match="b'mien' is missing"):
+        formats.read(tmp_path / "other.parquet")
+
+
+# --- whole or not at all --------------------------------------------------------------------------
+
+
+def full(*_arguments):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(name, tmp_path, monkeypatch):
+    path = tmp_path / "talk"
+    path.write_text("old")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(errors.OutputError, match="No space left on device; free some space"):
+        timeline().save(path, format=name)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_disk_that_fills_up_while_writing_leaves_nothing(tmp_path):
+    def writer(file):
+        file.write(b"half")
+        full()
+
+    with pytest.raises(errors.OutputError, match="No space left"):
+        formats.write_atomically(tmp_path / "talk.csv", writer)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_any_other_failure_leaves_nothing_and_comes_through(tmp_path):
+    def writer(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        formats.write_atomically(tmp_path / "talk.csv", writer)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_are_no_file_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(errors.OutputError, match="is a folder; give the name of a file"):
+        timeline().save(tmp_path, format="csv")
+    with pytest.raises(errors.OutputError, match="a part of the path is a file"):
+        timeline().save(tmp_path / "file" / "talk.csv")
+    with pytest.raises(errors.OutputError, match="create the folder first"):
+        timeline().save(tmp_path / "missing" / "talk.csv")
+    with pytest.raises(errors.OutputError, match="choose a shorter name"):
+        timeline().save(tmp_path / ("x" * 300 + ".csv"))
+    assert (tmp_path / "file").read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_device_is_never_replaced():
+    with pytest.raises(errors.OutputError, match="is no regular file"):
+        timeline().save("/dev/full", format="csv")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_no_permission_is_said(tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(errors.OutputError, match="Permission denied; choose a folder that you may"):
+        timeline().save(tmp_path / "talk.csv")
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    timeline().save(tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text("utf-8").startswith("file,person")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_new_files_have_the_usual_mode(tmp_path):
+    (tmp_path / "usual").write_text("x")
+    timeline().save(tmp_path / "talk.csv")
+    assert (tmp_path / "talk.csv").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_numbers_come_back_from_json_bit_for_bit(tmp_path):
+    third = frame().assign(face_x=lambda rows: rows["face_x"].where(rows["face_x"].isna(), 1 / 3))
+    Timeline(third, metadata()).save(tmp_path / "talk.json")
+    again = formats.read(tmp_path / "talk.json").frame["face_x"]
+    assert again[0] == 1 / 3
+    assert math.isnan(again[4])

@@ -1,0 +1,345 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import json
+import re
+from html.parser import HTMLParser
+from importlib import resources
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien import report, schema
+from mien._report import charts, words
+from mien._report.elements import document, element, raw
+from mien._report.series import gather
+from mien.timeline import Recording, Thumbnail, Timeline
+from timelines import EMOTIONS, JPEG, frame, long_timeline, metadata, timeline
+
+
+class Page(HTMLParser):
+    """The page as a parser sees it: tags with attributes, texts, contents of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.scripts, self._inside = [], [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_data(self, data):
+        (self.scripts if self._inside == "script" else self.texts).append(data)
+
+    def handle_endtag(self, tag):
+        self._inside = None
+
+    def all(self, tag, **wanted):
+        return [a for t, a in self.tags if t == tag and wanted.items() <= a.items()]
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def page_of(*arguments, **options):
+    return Page(report.render(*arguments, **options))
+
+
+def test_the_page_is_the_same_each_time():
+    assert report.render(timeline()) == report.render(timeline())
+
+
+def test_the_page_says_who_what_and_how_surely():
+    page = page_of(timeline())
+    assert "talk.mp4" in page.text
+    assert "Person 1" in page.text
+    assert "linear_probe" in page.text
+    assert "3 s, every 0.5 s" in page.text
+    assert "the file ends early" in page.text
+    first = timeline().summary().to_dict("records")[0]
+    assert words.lead(first, EMOTIONS) in page.text
+    assert "derived from the categories" in page.text
+    assert "Article 5(1)(f)" in page.text
+    assert "do not tell what a person feels" in page.text
+
+
+def test_the_page_loads_nothing():
+    page = page_of(timeline())
+    for _tag, attributes in page.tags:
+        for name in ("src", "href", "action", "data", "poster", "srcset"):
+            target = attributes.get(name, "#")
+            assert target.startswith(("data:image/jpeg;base64,", "#"))
+    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_policy_allows_the_script_of_the_page_and_no_other():
+    page = page_of(timeline())
+    policy = page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0]["content"]
+    allowed = re.findall(r"'sha256-([^']+)'", policy)
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        for script in page.scripts
+    ]
+    assert allowed == [digests[-1]]
+    assert policy.startswith("default-src 'none'; ")
+    assert "script-src 'unsafe-inline'" not in policy
+    executable = [attributes for tag, attributes in page.tags if tag == "script"]
+    assert [script.get("type") for script in executable] == [*["application/json"] * 2, None]
+
+
+HOSTILE = "<script>alert(1)</script>\"'&\x1b</style>.mp4"
+
+
+def test_names_cannot_become_markup():
+    recording = Recording(duration=6, has_audio=True, has_video=True, warnings=(HOSTILE,))
+    made = Timeline(
+        frame(HOSTILE, HOSTILE),
+        metadata(recordings={HOSTILE: recording}, model=HOSTILE),
+        {(HOSTILE, HOSTILE): (Thumbnail(1.0, JPEG),)},
+    )
+    for title in (None, HOSTILE):
+        text = report.render(made, title=title)
+        page = Page(text)
+        assert len(page.all("script")) == 2
+        assert "<script>alert" not in text
+        assert "\x1b" not in text
+        assert "<script>alert(1)</script>\"'&\ufffd</style>.mp4" in page.text
+
+
+def test_a_title_stands_above_the_name():
+    page = page_of(timeline(), title="Interview, May")
+    assert page.text.count("Interview, May") == 2
+    assert "talk.mp4" in page.text
+
+
+def test_gaps_are_gaps():
+    text = report.render(Timeline(frame(gap=range(4, 7)), metadata()))
+    areas = re.findall(r'class="area (\w+)" d="([^"]*)"', text)
+    assert [emotion for emotion, _ in areas] == list(reversed(EMOTIONS))
+    assert all(path.count("M") == path.count("Z") == 2 for _, path in areas)
+    lines = re.findall(r'class="line (\w+)" d="([^"]*)"', text)
+    assert [name for name, _ in lines] == list(schema.DIMENSIONS)
+    assert all(path.count("M") == 2 for _, path in lines)
+
+
+def test_the_cursor_reads_the_numbers_of_the_frame():
+    rows = frame()
+    data = json.loads(page_of(Timeline(rows, metadata())).scripts[0])
+    assert data["duration"] == 6.0
+    assert data["start"] == [500 * step for step in range(12)]
+    assert data["values"]["anger"][4] is None
+    assert data["values"]["anger"][0] == round(1000 * rows["p_anger"][0])
+    assert data["values"]["video"] == [0 if 4 <= step < 7 else 1000 for step in range(12)]
+
+
+def test_withheld_and_missing_modalities_are_named():
+    page = page_of(Timeline(frame(), metadata(withheld=("audio",))))
+    assert "The sound was withheld on purpose: nothing here rests on the voice." in page.text
+    assert "withheld" in page.texts
+    silent = Recording(duration=6, has_audio=False, has_video=True)
+    page = page_of(Timeline(frame(), metadata(recordings={"talk.mp4": silent}, baseline=True)))
+    assert "The recording has no sound: everything rests on the face." in page.text
+    assert "no sound" in page.texts
+    assert "standardised" in page.text
+
+
+def test_nothing_observed_is_said_and_not_drawn():
+    page = page_of(Timeline(frame(gap=range(12)), metadata()))
+    assert "Nothing was observed, so there is no estimate." in page.text
+    assert not page.all("svg")
+    assert "nan" not in page.text.lower()
+    empty = page_of(Timeline(frame().iloc[:0], metadata()))
+    assert "Nobody was found in this recording." in empty.text
+
+
+def test_predicted_dimensions_are_not_called_derived():
+    predicted = dict.fromkeys(schema.DIMENSIONS, "predicted")
+    page = page_of(Timeline(frame(), metadata(dimensions=predicted)))
+    assert "derived" not in page.text
+    assert "predicted" in page.text
+
+
+def test_pictures_stand_at_their_time_without_overlap():
+    pictures = tuple(Thumbnail(time, JPEG) for time in np.linspace(0, 6, 61))
+    made = Timeline(frame(), metadata(), {("talk.mp4", "1"): pictures})
+    images = page_of(made).all("img")
+    places = [float(re.search(r"--at:([\d.]+)%", image["style"])[1]) for image in images]
+    assert 8 <= len(places) <= 12
+    assert all(later - earlier >= 7.9 for earlier, later in itertools.pairwise(places[1:-1]))
+    assert images[0]["alt"] == "Person 1 at 0:00"
+    assert "This page holds pictures" in page_of(made).text
+    assert "This page holds pictures" not in page_of(Timeline(frame(), metadata())).text
+
+
+def test_charts_have_text_alternatives():
+    pictures = page_of(timeline()).all("svg")
+    assert len(pictures) == 8
+    assert all(picture["role"] == "img" and picture["aria-label"] for picture in pictures)
+
+
+def test_an_hour_stays_small_and_says_that_it_was_averaged():
+    text = report.render(long_timeline(60, 4))
+    assert len(text) < 1_000_000
+    data = json.loads(Page(text).scripts[0])
+    assert len(data["start"]) == 360
+    assert "Each point is the mean of 20 steps (10.0\xa0s)" in text
+
+
+def test_a_crowd_is_cut_to_those_seen_longest():
+    rows = [frame(person=f"p{number}", gap=range(number % 12)) for number in range(30)]
+    text = report.render(Timeline(pd.concat(rows), metadata()))
+    assert text.count('class="person"') == 24
+    assert "6 more are in the table" in text
+    assert 'scope="col">p11<' in text
+    assert "<h2><bdi>p11<" not in text
+
+
+def test_several_recordings_make_several_parts():
+    page = page_of(Timeline.concat([timeline("a.mp4"), timeline("b.mp4")]))
+    assert len(page.all("article")) == 2
+    assert "2 recordings · mien" in page.text
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def test_gather_averages_over_what_was_observed():
+    rows = frame(steps=8, gap=range(2, 3))
+    series = gather(rows, EMOTIONS, duration=4.0, limit=4)
+    assert series.merged == 2
+    assert series.start.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert series.end.tolist() == [1.0, 2.0, 3.0, 4.0]
+    anger = series.probabilities[:, EMOTIONS.index("anger")]
+    assert anger[0] == pytest.approx(rows["p_anger"][:2].mean())
+    assert anger[1] == pytest.approx(rows["p_anger"][3])
+    assert series.face.tolist() == [1.0, 0.5, 1.0, 1.0]
+    assert series.voice.tolist() == [0.5, 0.0, 0.5, 0.5]
+
+
+def test_gather_keeps_times_without_rows_empty():
+    rows = frame(steps=8, gap=range(0)).iloc[4:]
+    series = gather(rows, EMOTIONS, duration=6.0, limit=100)
+    assert len(series.start) == 12
+    stretches = list(series.stretches(series.probabilities))
+    assert stretches == [slice(4, 8)]
+
+
+@pytest.mark.parametrize("duration", [0.1, 0.4, 1.2, 6.0, 61.0, 599.9, 3600.0, 90000.0])
+def test_ticks_are_few_and_inside(duration):
+    ticks = charts.time_ticks(duration)
+    assert 1 <= len(ticks) <= 10
+    assert ticks[0] == (0.0, "0:00")
+    assert all(0 <= time <= duration for time, _ in ticks)
+
+
+@pytest.mark.parametrize(
+    ("time", "text"), [(0, "0:00"), (59.96, "1:00"), (61.5, "1:01.5"), (3723, "1:02:03")]
+)
+def test_clock(time, text):
+    assert charts.clock(time) == text
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [(0, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 0 s"), (90, "1 min 30 s"), (7500, "2 h 5 min")],
+)
+def test_lengths_of_time(time, text):
+    assert words.seconds(time).replace("\xa0", " ") == text
+
+
+@pytest.mark.parametrize(
+    ("person", "label"),
+    [("1", "Person 1"), ("B", "Person B"), ("Ada", "Ada"), ("voice", "Voice without a known face")],
+)
+def test_people_have_names(person, label):
+    assert words.person_label(person) == label
+
+
+def test_close_means_are_not_ranked():
+    row = {"seconds": 3.0, "p_neutral": 0.33, "p_anger": 0.3, "p_sadness": 0.2, "p_happiness": 0.17}
+    assert words.lead(row, EMOTIONS) == "Between neutral (0.33) and anger (0.30)."
+    row |= {"p_neutral": 0.41, "p_anger": 0.22}
+    assert words.lead(row, EMOTIONS) == "Mostly neutral (0.41), then anger (0.22)."
+
+
+def test_elements_escape_texts_and_refuse_early_ends():
+    text = document(element("p", "a<b", element("b", "&"), "c>d", title='"<'))
+    assert '<p title="&quot;<">a&lt;b<b>&amp;</b>c&gt;d</p>' in text
+    with pytest.raises(ValueError, match="must hold neither"):
+        raw("script", "x</script>")
+
+
+# --- colours --------------------------------------------------------------------------------------
+
+# Machado, Oliveira and Fernandes (2009), severity 1.
+BLINDNESS = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+    "none": np.eye(3),
+}
+
+
+def colours(dark):
+    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    light, darkened = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
+    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
+    return found | (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", darkened)) if dark else {})
+
+
+def linear(colour):
+    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb):
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def contrast(one, other):
+    low, high = sorted(linear(colour) @ [0.2126, 0.7152, 0.0722] for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_emotions_differ_in_colour_for_everyone(blindness, dark):
+    matrix = np.array(BLINDNESS[blindness])
+    points = [lab(matrix @ linear(colours(dark)[emotion])) for emotion in schema.EMOTIONS]
+    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(points, 2)]
+    neighbours = [np.linalg.norm(a - b) for a, b in itertools.pairwise(points)]
+    assert min(distances) > 20
+    assert min(neighbours) > 35
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_can_be_read(dark):
+    found = colours(dark)
+    for name in ("ink", "quiet", "accent"):
+        assert contrast(found[name], found["paper"]) >= 4.5
+    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    for emotion in schema.EMOTIONS:
+        label = re.search(rf"\.{emotion} \{{.*--label: var\(--([\w-]+)\)", style)[1]
+        assert contrast(found[label], found[emotion]) >= 4.5
