@@ -1,4 +1,4 @@
-"""Where tests find recordings, golden vectors and weights; each skips with a reason where absent."""
+"""Where tests find recordings and golden vectors; they skip with a reason where those are absent."""
 
 from __future__ import annotations
 

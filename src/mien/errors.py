@@ -1,7 +1,7 @@
 """Every error that mien raises on purpose.
 
-Each says what is wrong, with which file, and what to do. All of them derive from `MienError`, so one
-``except mien.MienError`` around a call separates bad input from a defect of mien.
+Each says what is wrong, with which file, and what to do. All of them derive from `MienError`, so
+one ``except mien.MienError`` around a call separates bad input from a defect of mien.
 """
 
 from __future__ import annotations

@@ -5,9 +5,11 @@ Nothing outside this module knows that an emotion has a number.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 AUDIO = "audio"
 VIDEO = "video"
@@ -26,9 +28,9 @@ EMOTIONS = (
 )
 DIMENSIONS = ("arousal", "valence")
 
-# Mean ratings of "relaxed", "happy", "sad", "angry", "fearful", "disgusted" and "surprised" on arousal
-# and pleasure, each from -1 to 1. Neutral is put at the origin by us: the source rates no such
-# word. Contempt is left out: we know of no rating there that we could verify.
+# Mean ratings of "relaxed", "happy", "sad", "angry", "fearful", "disgusted" and "surprised" on
+# arousal and pleasure, each from -1 to 1. Neutral is put at the origin by us: the source rates no
+# such word. Contempt is left out: we know of no rating there that we could verify.
 DERIVED_DIMENSIONS_SOURCE = (
     "Russell, J. A. and Mehrabian, A. (1977). Evidence for a three-factor theory of emotions. "
     "Journal of Research in Personality 11, 273-294, table of 151 terms"
@@ -73,22 +75,25 @@ def timeline_columns(emotions: Sequence[str]) -> tuple[str, ...]:
     return (*LEADING_COLUMNS, *probabilities, *DIMENSIONS, *FACE_BOX, "face_quality")
 
 
-def derived_dimensions(probabilities: Mapping[str, float]) -> dict[str, float]:
+def derived_dimensions(
+    probabilities: Mapping[str, NDArray[np.float64]],
+) -> dict[str, NDArray[np.float64]]:
     """Arousal and valence as expected values of a published table of emotion words.
 
     These are not measured: they say where the categories lie on average, nothing more. An emotion
     that the table does not rate (contempt) is left out and the rest renormalised.
 
     Args:
-        probabilities: by emotion, summing to one.
+        probabilities: by emotion, arrays of one shape that sum to one over the emotions.
 
     Returns:
-        ``{"arousal": …, "valence": …}``, each from -1 to 1; NaN where nothing rated is left.
+        ``{"arousal": …, "valence": …}`` of the same shape, from -1 to 1; NaN where the
+        probabilities are NaN or nothing rated is left.
     """
-    rated = {e: p for e, p in probabilities.items() if e in _AROUSAL_VALENCE}
-    total = sum(rated.values())
-    if not total > 0:
-        return {"arousal": math.nan, "valence": math.nan}
-    arousal = sum(p * _AROUSAL_VALENCE[emotion][0] for emotion, p in rated.items())
-    valence = sum(p * _AROUSAL_VALENCE[emotion][1] for emotion, p in rated.items())
-    return {"arousal": arousal / total, "valence": valence / total}
+    rated = {e: np.asarray(p) for e, p in probabilities.items() if e in _AROUSAL_VALENCE}
+    total = np.sum(list(rated.values()), axis=0)
+    total = np.where(total > 0, total, np.nan)
+    return {
+        dimension: np.sum([p * _AROUSAL_VALENCE[e][axis] for e, p in rated.items()], axis=0) / total
+        for axis, dimension in enumerate(DIMENSIONS)
+    }

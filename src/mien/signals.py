@@ -1,7 +1,7 @@
 """Signals with holes: what of a recording was observed, and when.
 
-A `Sequence` is one modality over time with a mask of what was observed; `Signals` maps modalities to
-sequences. Values under ``valid=False`` mean nothing and must never reach a result.
+A `Sequence` is one modality over time with a mask of what was observed; `Signals` maps modalities
+to sequences. Values under ``valid=False`` mean nothing and must never reach a result.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Training runs and measurements; each module says its command, cost and expected result."""

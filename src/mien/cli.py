@@ -1,0 +1,125 @@
+"""The command line: one verb for one public function, with the same argument names."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mien._version import __version__
+from mien.errors import MienError
+
+app = typer.Typer(
+    help="Emotion from face and voice, and from whichever of the two is left.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+FAILED = 1
+WRONG_USE = 2
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        _out.print(f"mien {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def analyze(
+    recordings: Annotated[list[Path], typer.Argument(help="Video or sound files.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for results; without it, beside each recording.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated; see `mien formats`.")
+    ] = "csv,html",
+    without: Annotated[str, typer.Option(help="Pretend it is missing: audio or video.")] = "",
+    model: Annotated[str, typer.Option(help="Name of a trained model.")] = "linear_probe",
+    baseline: Annotated[
+        bool,
+        typer.Option(
+            help="Standardise the person by these recordings, all taken as of one person."
+        ),
+    ] = False,
+    window: Annotated[float, typer.Option(help="Seconds that the model sees at once.")] = 3.0,
+    hop: Annotated[float, typer.Option(help="Seconds from step to step.")] = 0.5,
+    face_hz: Annotated[float, typer.Option(help="Frames a second to look for faces in.")] = 5.0,
+) -> None:
+    """Read emotion from recordings: a table and a page for each, and summary.csv over all.
+
+    Goes on past a file that cannot be used; the exit code is 1 if there was one.
+    """
+    from mien.batch import Batch  # the help must not wait for torch
+    from mien.recognizer import Recognizer
+
+    batch = Batch(_listed(formats), out, _out, _err)
+    with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:
+        failed = batch.run(reader, list(dict.fromkeys(recordings)), _listed(without))
+    raise typer.Exit(FAILED if failed else 0)
+
+
+@app.command()
+def doctor(
+    fetch: Annotated[bool, typer.Option(help="Fetch the weights that are missing.")] = False,
+) -> None:
+    """Say what is installed, which weights are here and verified, and how to get the rest."""
+    from mien.doctor import examine
+
+    raise typer.Exit(0 if examine(_out, fetch=fetch) else FAILED)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the clips and the results.")] = Path("demo"),
+) -> None:
+    """Analyse six real clips as they are, without sound and without face."""
+    from mien.demo import run
+
+    run(out, _out)
+
+
+@app.command()
+def formats() -> None:
+    """List the formats that a timeline can be written in."""
+    from mien.formats import FORMATS
+
+    for name, kind in FORMATS.items():
+        _out.print(f"{name:10} {kind.suffix:12} {kind.description}")
+
+
+@app.command()
+def models() -> None:
+    """List the trained models, their licences and where their cards are."""
+    from mien import weights
+
+    for name, trained in weights.trained().items():
+        _out.print(f"{name:24} {trained.licence}; card: {trained.path.with_name(trained.card)}")
+
+
+def main() -> None:
+    """Run the command line; errors of mien become one line on stderr and a non-zero exit code."""
+    try:
+        app()
+    except MienError as error:
+        _err.print(f"mien: {error}", markup=False)
+        sys.exit(WRONG_USE)

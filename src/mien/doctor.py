@@ -1,0 +1,62 @@
+"""What is installed, what this machine has, which weights are here, and how to get the rest."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+
+import torch
+from rich.console import Console
+
+from mien import weights
+from mien._version import __version__
+from mien.errors import MienError
+
+_PACKAGES = ("torch", "av", "opencv-python-headless", "soxr", "numpy", "pandas", "pyarrow")
+
+
+def examine(console: Console, *, fetch: bool = False) -> bool:
+    """Print the state of things.
+
+    Args:
+        console: where to.
+        fetch: get the weights that are missing first; without it the network is not touched.
+
+    Returns:
+        True if everything that an analysis needs is here and verified.
+    """
+    if fetch:
+        _fetch_all(console)
+    console.print(f"mien {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for package in _PACKAGES:
+        console.print(f"  {package} {metadata.version(package)}")
+    console.print(f"device: {_device()}")
+    console.print(f"weights (cache: {weights.cache_folder()})", markup=False)
+    healthy = True
+    for state in weights.status():
+        well = state.present and state.verified
+        healthy &= well
+        word = "verified" if well else ("DAMAGED" if state.present else "missing")
+        size = f"{state.size_bytes / 1e6:.1f} MB" if state.present else ""
+        console.print(f"  {state.name:24} {word:9} {size:>8}  {state.licence}", markup=False)
+        if not well:
+            console.print(f"    {state.advice}", markup=False)
+    if not healthy:
+        console.print("to fetch what is missing: mien doctor --fetch")
+    return healthy
+
+
+def _fetch_all(console: Console) -> None:
+    for name in weights.names():
+        try:
+            weights.locate(name)
+        except MienError as error:
+            console.print(f"{name}: {error}", markup=False)
+
+
+def _device() -> str:
+    cores = f"{os.cpu_count()} cores"
+    if torch.cuda.is_available():
+        return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}), {cores}"
+    return f"CPU, {cores}, {torch.get_num_threads()} threads"

@@ -1,0 +1,146 @@
+"""Linear probe: calibrated linear heads on frozen features, fused by product of experts.
+
+Not from a paper of its own: the baseline that every fusion model here has to beat. Each modality
+is described by mean and standard deviation of its features over the observed time, standardised,
+and scored by multinomial logistic regression. The heads are fused as a product of experts (Hinton
+2002, "Training products of experts by minimizing contrastive divergence", equation 1) with a
+uniform prior: the logits of the modalities that are there are added, each with its weight; a
+modality that is alone keeps weight one. A missing modality is left out of the sum, per item of the
+batch.
+
+Standardisation uses the mean and deviation of the training data, or, for weights that were trained
+so, those of the person's own recordings (`PersonBaseline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mien.models._base import Model, Prediction, Task
+from mien.models._registry import register
+from mien.signals import Sequence, Signals
+
+SMALLEST_DEVIATION = 1e-3  # below this a feature counts as constant
+
+
+@dataclass(frozen=True)
+class Description:
+    """One modality of a batch, pooled over time.
+
+    Attributes:
+        values: ``(batch, 2 * features)``, mean then standard deviation over observed time; zero and
+            meaningless where ``present`` is False.
+        present: ``(batch,)`` bool.
+    """
+
+    values: Tensor
+    present: Tensor
+
+
+def describe(sequence: Sequence) -> Description:
+    """Mean and population standard deviation over the observed steps of a sequence."""
+    mask = sequence.valid.unsqueeze(-1)
+    values = torch.where(mask, sequence.values.flatten(2), 0.0)
+    count = mask.sum(dim=1).clamp(min=1)
+    mean = values.sum(dim=1) / count
+    spread = torch.where(mask, values - mean.unsqueeze(1), 0.0).square().sum(dim=1) / count
+    return Description(torch.cat([mean, spread.sqrt()], dim=-1), sequence.present)
+
+
+class _Head(nn.Module):
+    """Standardisation and a linear map of one modality's description."""
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(self, features: int, names: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.linear = nn.Linear(features, names)
+
+    def forward(self, values: Tensor) -> Tensor:
+        scores: Tensor = self.linear((values - self.centre) / self.scale)
+        return scores
+
+
+@register("linear_probe")
+class LinearProbe(Model):
+    """See the head of this file.
+
+    Args:
+        task: categories per clip.
+        modalities: feature sizes before pooling.
+    """
+
+    trust: Tensor
+
+    def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
+        super().__init__(task, modalities)
+        if task.kind != "categories" or task.per != "clip":
+            raise ValueError("a product of experts is defined over categories, one answer per clip")
+        self.heads = nn.ModuleDict(
+            {name: _Head(2 * size, len(task.names)) for name, size in self.modalities.items()}
+        )
+        self.register_buffer("trust", torch.ones(len(self.modalities)))
+
+    def forward(self, signals: Signals) -> Prediction:
+        """Describe, score and fuse; see `Model.forward`."""
+        self.require_anything(signals)
+        return self.fuse(self.describe(signals))
+
+    def describe(self, signals: Signals) -> dict[str, Description]:
+        """Pool each modality that is in the signals over its observed time."""
+        return {name: describe(signals[name]) for name in self.modalities if name in signals}
+
+    def fuse(self, descriptions: Mapping[str, Description]) -> Prediction:
+        """Score descriptions and add the logits of those that are present.
+
+        Args:
+            descriptions: by modality; may leave modalities out.
+        """
+        scores = {m: self.heads[m](d.values) for m, d in descriptions.items()}
+        present = torch.stack([d.present for d in descriptions.values()])
+        names = list(self.modalities)
+        trust = torch.stack([self.trust[names.index(m)] for m in descriptions])
+        alone = present.sum(dim=0) == 1
+        weight = torch.where(alone, 1.0, trust.unsqueeze(1)) * present
+        stacked = torch.stack(list(scores.values()))
+        fused = torch.where(weight.unsqueeze(-1) > 0, weight.unsqueeze(-1) * stacked, 0.0).sum(0)
+        return Prediction(fused, by_modality=scores)
+
+
+class PersonBaseline:
+    """A person's own mean and deviation of each modality's description.
+
+    Feed it descriptions of everything that is known of the person, then let it standardise.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, tuple[int, Tensor, Tensor]] = {}
+
+    def add(self, descriptions: Mapping[str, Description]) -> None:
+        """Count in the items that are present."""
+        for modality, description in descriptions.items():
+            seen = description.values[description.present].double()
+            count, total, squares = self._sums.get(modality, (0, torch.zeros(1), torch.zeros(1)))
+            self._sums[modality] = (
+                count + len(seen),
+                total + seen.sum(dim=0),
+                squares + seen.square().sum(dim=0),
+            )
+
+    def apply(self, descriptions: Mapping[str, Description]) -> dict[str, Description]:
+        """Standardise by the person; a constant feature becomes zero."""
+        out = {}
+        for modality, description in descriptions.items():
+            count, total, squares = self._sums[modality]
+            mean = total / max(count, 1)
+            deviation = (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt()
+            standard = (description.values - mean) / deviation.clamp(min=SMALLEST_DEVIATION)
+            out[modality] = Description(standard.float(), description.present)
+        return out
