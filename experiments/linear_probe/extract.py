@@ -17,10 +17,9 @@ from mien.features.readers import DefaultReaders
 from mien.media import Decoder
 from mien.models.linear_probe import describe
 from mien.schema import AUDIO, MODALITIES, VIDEO
-from mien.weights.fetch import sha256_of
 from mien.windows import Grid, main_role, roles, window_signals
 
-VOICE_ENCODERS = ("whisper_tiny_en", "silero_vad")
+VOICE_ENCODERS = ("whisper_tiny_en", "voice_drift", "silero_vad")
 FACE_ENCODERS = ("yunet", "face_encoder")
 LONGEST_CLIP_S = 12.0
 WHOLE = Grid(window=LONGEST_CLIP_S, hop=LONGEST_CLIP_S)
@@ -52,9 +51,7 @@ def extract(clips: Sequence[Clip], kept: Path, encoders: Sequence[str]) -> Featu
         kept: file that the features are kept in.
         encoders: names of the weights that the features depend on.
     """
-    mark = " ".join(
-        [*(sha256_of(weights.locate(name)) for name in encoders), *(c.path.name for c in clips)]
-    )
+    mark = " ".join([*(weights.digest(name) for name in encoders), *(c.path.name for c in clips)])
     if kept.exists():
         with np.load(kept, allow_pickle=False) as archive:
             if str(archive["mark"]) == mark:

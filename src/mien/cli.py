@@ -111,9 +111,12 @@ def formats() -> None:
 def models() -> None:
     """List the trained models, their licences and where their cards are."""
     from mien import weights
+    from mien.models import list_trained
 
-    for name, trained in weights.trained().items():
-        _out.print(f"{name:24} {trained.licence}; card: {trained.path.with_name(trained.card)}")
+    files = weights.trained()
+    for name in list_trained():
+        file = files[name]
+        _out.print(f"{name:24} {file.licence}; card: {file.path.with_name(file.card)}")
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ class Recognizer:
     """Holds a model and the encoders, loaded once, and reads recordings with them.
 
     Args:
-        model: name of a trained model.
+        model: name of a trained model, one of `mien.models.list_trained`.
         baseline: standardise each person by their own recordings. All recordings of one call are
             then taken as of one person (of the face seen longest in each).
         window: seconds around each step that the model sees.

@@ -50,7 +50,8 @@ class Grid:
 
     def step_of(self, times: NDArray[np.floating]) -> NDArray[np.int64]:
         """The step that each time falls into."""
-        return np.floor(times / self.hop + 1e-9).astype(np.int64)
+        steps: NDArray[np.int64] = np.floor(times / self.hop + 1e-9).astype(np.int64)
+        return steps
 
     def window_steps(self, step_s: float) -> int:
         """How many steps of a modality a window holds."""

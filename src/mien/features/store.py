@@ -34,7 +34,7 @@ class RowStore:
         Raises:
             OutputError: the temporary folder is full.
         """
-        block = memoryview(np.ascontiguousarray(rows, dtype=np.float16)).cast("B")
+        block = memoryview(np.asarray(rows, dtype=np.float16).tobytes())
         offset = first * self._row_bytes
         try:
             while block:
