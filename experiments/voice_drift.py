@@ -148,7 +148,7 @@ def as_markdown(table: pd.DataFrame, clips: int) -> str:
         "# What positions do to the voice features",
         "",
         f"Written by `python -m experiments.voice_drift --measure`. {clips} voice takes of "
-        f"Java-SED (takes {' and '.join(TAKES)}), six emotions. Logistic regression (C = 0.01, fixed) on "
+        f"Java-SED (takes {' and '.join(TAKES)}), six emotions. Logistic regression (C = 0.01) on "
         "mean and deviation over all steps, trained on takes read alone; accuracy on the actor "
         "left out, mean ± standard deviation (population) over 8 actors. The long recording is all "
         "takes in one random order (seed 0). The drift was estimated on RAVDESS.",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mien.errors import OptionError
-from mien.features.observe import FACE_FEATURES, FaceTrack, Observation
+from mien.features.observation import FACE_FEATURES, FaceTrack, Observation
 from mien.features.voice import VOICE_FEATURES, VOICE_HOP, VoiceSegment
 from mien.windows import Grid, face_steps, main_role, roles, window_signals
 

@@ -12,7 +12,8 @@ from rich.progress import track
 
 from mien import weights
 from mien.corpora import Clip
-from mien.features.observe import Observation, observe
+from mien.features.observation import Observation
+from mien.features.observe import observe
 from mien.features.readers import DefaultReaders
 from mien.media import Decoder
 from mien.models.linear_probe import describe

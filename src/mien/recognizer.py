@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from mien import schema
 from mien._version import __version__
 from mien.errors import MienError, OptionError
-from mien.features.observe import Observation, observe
+from mien.features.observation import Observation
+from mien.features.observe import observe
 from mien.features.readers import DefaultReaders
 from mien.media import Decoder, Limits
 from mien.missing import check_withheld

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien.features.observe import Observation
+from mien.features.observation import Observation
 from mien.models import LinearProbe, Model, PersonBaseline
 from mien.signals import Sequence, Signals
 from mien.windows import Grid, Role, window_signals

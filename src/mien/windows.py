@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.features.observe import FaceTrack, Observation
+from mien.features.observation import FaceTrack, Observation
 from mien.features.voice import VOICE_HOP
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
