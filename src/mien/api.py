@@ -42,7 +42,7 @@ def analyze(
         >>> timeline = mien.analyze("clip.mp4", without=("audio",))  # doctest: +SKIP
         >>> timeline.save("clip.parquet")  # doctest: +SKIP
     """
-    paths = [recordings] if isinstance(recordings, str | Path) else list(recordings)
+    paths = [recordings] if isinstance(recordings, str | Path) else list(dict.fromkeys(recordings))
     timelines = []
     with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:
         for outcome in reader.analyze_all(paths, without=without):

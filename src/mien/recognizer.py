@@ -26,6 +26,7 @@ from mien.scoring import learn_baseline, score
 from mien.timeline import Metadata, Recording, Thumbnail, Timeline, readable_name
 from mien.windows import Grid, Role, face_steps, main_role, roles
 
+LEAST_BASELINE_S = 30.0
 Progress = Callable[[float], None]
 
 
@@ -185,7 +186,13 @@ class Recognizer:
                 if isinstance(seen, Observation):
                     main = main_role(roles(seen, self.grid))
                     learn_baseline(shared, self.model, seen, main, self.grid)
+            seconds = shared.items * self.grid.hop
             for seen in everything:
+                if isinstance(seen, Observation) and seconds < LEAST_BASELINE_S:
+                    seen.warnings.append(
+                        f"the personal baseline rests on {seconds:.1f} s only; give more "
+                        "recordings of the person"
+                    )
                 yield self._outcome(seen, withheld, shared)
 
     def _timeline(

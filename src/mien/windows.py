@@ -45,8 +45,8 @@ class Grid:
                 )
 
     def steps(self, duration: float) -> int:
-        """How many steps cover a duration; the last may be cut short."""
-        return math.ceil(round(duration / self.hop, 6))
+        """How many steps cover a duration; the last may be cut short, but not to a thousandth."""
+        return max(math.ceil(round(duration / self.hop, 3)), 1 if duration > 0 else 0)
 
     def step_of(self, times: NDArray[np.floating]) -> NDArray[np.int64]:
         """The step that each time falls into."""

@@ -20,6 +20,7 @@ from mien.media import Decoder, Frame, Probe, Samples
 from mien.schema import AUDIO, VIDEO
 
 SAMPLE_HZ = 16000
+SHORTEST_FRAME_S = 0.001
 
 
 class Readers(Protocol):
@@ -159,8 +160,12 @@ def _require_anything(path: Path, probe: Probe, wanted: Mapping[str, bool]) -> N
 
 
 def _end(item: Frame | Samples, probe: Probe, face_hz: float) -> float:
-    """When an item ends; a frame lasts until the next tick, or until the recording says it ends."""
+    """When an item ends; a frame lasts until the next tick or the end, and never 0 s."""
     if isinstance(item, Samples):
         return item.time + len(item.values) / SAMPLE_HZ
     tick = item.time + 1 / face_hz
-    return tick if probe.duration is None else max(item.time, min(tick, probe.duration))
+    return (
+        tick
+        if probe.duration is None
+        else max(item.time + SHORTEST_FRAME_S, min(tick, probe.duration))
+    )

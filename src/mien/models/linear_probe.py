@@ -123,6 +123,11 @@ class PersonBaseline:
     def __init__(self) -> None:
         self._sums: dict[str, tuple[int, Tensor, Tensor]] = {}
 
+    @property
+    def items(self) -> int:
+        """How many items it was fed, of the modality that had most."""
+        return max((count for count, _, _ in self._sums.values()), default=0)
+
     def add(self, descriptions: Mapping[str, Description]) -> None:
         """Count in the items that are present."""
         for modality, description in descriptions.items():

@@ -1,0 +1,44 @@
+"""Every command that the README names does what it says."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mien.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("mien ")]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.usefixtures("encoders")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_readme_runs(command, crema_clips, tmp_path, monkeypatch):
+    words = shlex.split(command)[1:]
+    clips = list(crema_clips.values())
+    names = {w for w in words if re.fullmatch(r"[a-z]+\.(mp4|wav)", w)}
+    for name, clip in zip(sorted(names or {"clip.mp4"}), clips, strict=False):
+        shutil.copy(clip, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    if "*.mp4" in words:
+        at = words.index("*.mp4")
+        words[at : at + 1] = sorted(path.name for path in tmp_path.glob("*.mp4"))
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+
+
+def test_make_knows_the_targets_that_the_readme_names():
+    targets = [line.split()[1] for line in LINES if line.startswith("make ")]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert targets
+    assert all(f"\n{target}:" in makefile for target in targets)
