@@ -28,7 +28,7 @@ from mien.schema import AUDIO, MODALITIES, VIDEO, ordered
 EMOTIONS = ordered(("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise"))
 RAVDESS_WEIGHT = 0.3
 STILLS_PER_EMOTION = 200
-STILLS_WEIGHT = 0.5  # all stills together, as a share of all clips together
+STILLS_WEIGHTS = (0.05, 0.2, 0.5)  # all stills together, as a share of all clips together
 AGREEMENT = 0.6  # least share of votes that a still's emotion must have
 SEED = 0
 _TARGET = "java_sed"
@@ -135,11 +135,12 @@ def _stills(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return torch.cat([code.embedding, code.logits], dim=1).numpy(), np.concatenate(label)
 
 
-def training_rows(sources: Sources) -> dict[str, Rows]:
-    """What each modality's head is trained on; every clip counts the same, however long.
+def training_rows(sources: Sources) -> dict[str, list[Rows]]:
+    """What each modality's head may be trained on; every clip counts the same, however long.
 
     Voices: all clips, whole. Faces: Java-SED clips, whole and in windows, and the stills, which
-    have no deviation over time: theirs is taken to be the average one.
+    have no deviation over time: theirs is taken to be the average one. How much the stills count
+    is left to choose.
     """
     label = np.array([_index(clip) for clip in sources.clips])[sources.features.clip]
     known = label >= 0
@@ -151,7 +152,13 @@ def training_rows(sources: Sources) -> dict[str, Rows]:
     faces = known & target & present[VIDEO]
     count = np.bincount(sources.features.clip[faces], minlength=len(sources.clips))
     share = 1 / np.maximum(count, 1)[sources.features.clip]
-    return {AUDIO: audio, VIDEO: _with_stills(_rows(sources, VIDEO, faces, label, share), sources)}
+    video = _rows(sources, VIDEO, faces, label, share)
+    if not len(sources.stills):
+        return {AUDIO: [audio], VIDEO: [video]}
+    return {
+        AUDIO: [audio],
+        VIDEO: [_with_stills(video, sources, weight) for weight in STILLS_WEIGHTS],
+    }
 
 
 def _index(clip: Clip) -> int:
@@ -176,13 +183,11 @@ def _rows(
     )
 
 
-def _with_stills(rows: Rows, sources: Sources) -> Rows:
+def _with_stills(rows: Rows, sources: Sources, weight: float) -> Rows:
     count, width = sources.stills.shape
-    if not count:
-        return rows
     deviation = np.average(rows.values[:, width:], axis=0, weights=rows.weight)
     values = np.concatenate([sources.stills, np.tile(deviation, (count, 1))], axis=1)
-    each = STILLS_WEIGHT * rows.weight.sum() / count
+    each = weight * rows.weight.sum() / count
     nobody = np.full(count, -1)
     stills = Rows(
         values.astype(np.float32),

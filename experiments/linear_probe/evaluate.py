@@ -41,7 +41,7 @@ def evaluate(sources: Sources, *, baseline: bool) -> pd.DataFrame:
     results = []
     actors = np.unique(sources.person[judged])
     for actor in track(actors, description="leave one actor out"):
-        kept = {m: part.without({str(actor)}) for m, part in rows.items()}
+        kept = {m: [part.without({str(actor)}) for part in parts] for m, parts in rows.items()}
         probe = fit_probe(kept, EMOTIONS)
         chosen = judged & (sources.person == actor)
         truth = np.array(
@@ -93,9 +93,9 @@ def write_results(by_actor: pd.DataFrame) -> None:
         f"Written by `{COMMAND}`. Model `linear_probe`: seven emotions, of which Java-SED has six "
         "(always choosing one of the six would be right once in six). 8 actors with 24 clips each; "
         "a fold trains on the other 7 (clips and voice takes), on RAVDESS voices and FER+ stills, "
-        "chooses regularisation, temperature and fusion weights by leaving out one training actor "
-        "at a time, and is tested on the actor's 24 whole clips. Mean ± standard deviation "
-        "(population) over actors; the fit is deterministic, there is no seed to average over.",
+        "chooses regularisation, weight of the stills, temperature and fusion weights by "
+        "leaving out one training actor at a time, and is tested on the actor's 24 whole clips. "
+        "Mean ± standard deviation (population) over actors; the fit is deterministic, there is no seed to average over.",
         "",
         "| observed | personal baseline | clips | accuracy | unweighted average recall | log loss "
         "(nats) | mean confidence |",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -78,10 +79,10 @@ def fit_head(rows: Rows, strength: float, emotions: int) -> Head:
     regression.fit((rows.values - centre) / scale, rows.label, sample_weight=rows.weight)
     weight = np.zeros((emotions, rows.values.shape[1]))
     bias = np.full(emotions, -20.0)
-    weight[regression.classes_], bias[regression.classes_] = (
-        regression.coef_,
-        regression.intercept_,
-    )
+    slopes, offsets = regression.coef_, regression.intercept_
+    if len(regression.classes_) == 2:  # scikit-learn then gives the log odds of the second only
+        slopes, offsets = np.concatenate([-slopes, slopes]) / 2, np.array([-0.5, 0.5]) * offsets
+    weight[regression.classes_], bias[regression.classes_] = slopes, offsets
     return Head(centre, scale, weight, bias)
 
 
@@ -106,27 +107,28 @@ class Fitted:
     """A calibrated head, with what it says of people that it was not fitted on."""
 
     head: Head
-    strength: float
     clip: NDArray[np.int64]
     logits: Array
     label: NDArray[np.int64]
 
 
-def fit_calibrated(rows: Rows, emotions: int) -> Fitted:
-    """Choose the strength and the temperature by leaving out each target person in turn."""
-    best: tuple[float, float, float, tuple[NDArray[np.int64], Array, NDArray[np.int64]]] | None
-    best = None
-    for strength in STRENGTHS:
+def fit_calibrated(choices: Sequence[Rows], emotions: int) -> Fitted:
+    """Choose rows, strength and temperature by leaving out each target person in turn.
+
+    Args:
+        choices: the same rows with other weights; one of them is chosen.
+        emotions: how many.
+    """
+    found = []
+    for rows, strength in itertools.product(choices, STRENGTHS):
         parts = list(held_out(rows, strength, emotions))
         clip, logits, label = (np.concatenate(column) for column in zip(*parts, strict=True))
         temperature = _temperature(logits, label)
         loss = negative_log_likelihood(logits / temperature, label)
-        if best is None or loss < best[0]:
-            best = (loss, strength, temperature, (clip, logits / temperature, label))
-    assert best is not None
-    _, strength, temperature, said = best
+        found.append((loss, rows, strength, temperature, clip, logits / temperature, label))
+    _, rows, strength, temperature, clip, logits, label = min(found, key=lambda one: one[0])
     head = fit_head(rows, strength, emotions).cooled(temperature)
-    return Fitted(head, strength, *said)
+    return Fitted(head, clip, logits, label)
 
 
 def _temperature(logits: Array, labels: NDArray[np.int64]) -> float:
@@ -138,15 +140,15 @@ def _temperature(logits: Array, labels: NDArray[np.int64]) -> float:
     return float(np.exp(found.x[0]))
 
 
-def fit_probe(by_modality: Mapping[str, Rows], emotions: tuple[str, ...]) -> LinearProbe:
+def fit_probe(by_modality: Mapping[str, Sequence[Rows]], emotions: tuple[str, ...]) -> LinearProbe:
     """Heads for each modality, and the trust in each when both are there.
 
     Args:
-        by_modality: training rows; nobody who will be tested may be in them.
+        by_modality: training rows to choose from; nobody who will be tested may be in them.
         emotions: names of the labels.
     """
-    fitted = {m: fit_calibrated(rows, len(emotions)) for m, rows in by_modality.items()}
-    sizes = {m: rows.values.shape[1] // 2 for m, rows in by_modality.items()}
+    fitted = {m: fit_calibrated(choices, len(emotions)) for m, choices in by_modality.items()}
+    sizes = {m: choices[0].values.shape[1] // 2 for m, choices in by_modality.items()}
     probe = create_model("linear_probe", task=Task.emotions(emotions), modalities=sizes)
     assert isinstance(probe, LinearProbe)
     state = {"trust": torch.tensor(_trust(list(fitted.values())))}
