@@ -80,6 +80,18 @@ class Stages:
 
         setattr(owner, name, timed)
 
+    def count_items(self, owner: object, name: str, what: str) -> None:
+        """From now on, what calls of ``owner.name`` return is counted."""
+        inner: Callable[..., Sequence[object]] = getattr(owner, name)
+
+        @functools.wraps(inner)
+        def counted(*args: object, **options: object) -> Sequence[object]:
+            items = inner(*args, **options)
+            self.seconds[what] += len(items)
+            return items
+
+        setattr(owner, name, counted)
+
 
 def measure(recordings: Sequence[Path]) -> dict[str, float]:
     """Analyse in this process and say what it took."""
@@ -95,6 +107,7 @@ def measure(recordings: Sequence[Path]) -> dict[str, float]:
     stages = Stages()
     stages.count(FaceDetector, "detect", "detect faces")
     stages.count(FaceReader, "_encode", "encode faces")
+    stages.count_items(FaceReader, "_encode", "faces")
     stages.count(VoiceReader, "push", "read voice")
     stages.count(VoiceReader, "finish", "read voice")
     stages.count(room, "score", "model")
@@ -120,6 +133,7 @@ def measure(recordings: Sequence[Path]) -> dict[str, float]:
         "analysis_s": ended - ready,
         "processor_s": own + stages.seconds["decode"],
         **{stage: stages.seconds[stage] for stage in STAGES},
+        "encode_ms_a_face": 1000 * stages.seconds["encode faces"] / max(stages.seconds["faces"], 1),
         "parent_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MEGABYTE,
         "child_peak_mb": child.ru_maxrss * unit / MEGABYTE,
     }

@@ -5,6 +5,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -42,3 +43,20 @@ def test_make_knows_the_targets_that_the_readme_names():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert targets
     assert all(f"\n{target}:" in makefile for target in targets)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_tables():
+    table = pd.read_csv(ROOT / "docs" / "results" / "java_sed.csv")
+    rows = {"face and voice": "audio + video", "voice": "audio", "face": "video"}
+    for words, condition in rows.items():
+        part = table[table["condition"] == condition].groupby("baseline")["accuracy"]
+        cells = [
+            f"{mean:.3f} ± {deviation:.3f}"
+            for mean, deviation in zip(part.mean(), part.std(ddof=0), strict=True)
+        ]
+        assert f"| {words} | {cells[0]} | {cells[1]} |" in README
+
+
+def test_the_face_encoder_s_figure_is_that_of_its_log():
+    last = pd.read_csv(ROOT / "docs" / "results" / "face_encoder.csv")["accuracy"].iloc[-1]
+    assert f"{100 * last:.1f} %" in README

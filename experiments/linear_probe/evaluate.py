@@ -95,7 +95,8 @@ def write_results(by_actor: pd.DataFrame) -> None:
         "a fold trains on the other 7 (clips and voice takes), on RAVDESS voices and FER+ stills, "
         "chooses regularisation, weight of the stills, temperature and fusion weights by "
         "leaving out one training actor at a time, and is tested on the actor's 24 whole clips. "
-        "Mean ± standard deviation (population) over actors; the fit is deterministic, there is no seed to average over.",
+        "Mean ± standard deviation (population) over actors; the fit is deterministic, there is no "
+        "seed to average over.",
         "",
         "| observed | personal baseline | clips | accuracy | unweighted average recall | log loss "
         "(nats) | mean confidence |",
