@@ -60,3 +60,11 @@ def test_the_figures_of_the_readme_are_those_of_the_tables():
 def test_the_face_encoder_s_figure_is_that_of_its_log():
     last = pd.read_csv(ROOT / "docs" / "results" / "face_encoder.csv")["accuracy"].iloc[-1]
     assert f"{100 * last:.1f} %" in README
+
+
+def test_the_figures_of_voices_in_long_recordings_are_those_of_the_table():
+    table = pd.read_csv(ROOT / "docs" / "results" / "voice_drift.csv")
+    means = table.groupby("encoder")[["clips_alone", "inside_a_long_recording"]].mean()
+    alone, inside = means.loc["drift taken off"]
+    for figure in (alone, inside, means.loc["as it is", "inside_a_long_recording"]):
+        assert f"{figure:.3f}" in README

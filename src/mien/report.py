@@ -94,7 +94,7 @@ def _recording(
     rows = table.to_dict("records")
     return element(
         "article",
-        _header(metadata, name, title, people=len(rows)),
+        _header(metadata, name, title, people=int((table["person"] != schema.VOICE_PERSON).sum())),
         _people_left_out(len(rows) - len(longest)),
         *(_person(rows[index], runs, timeline, limit) for index in sorted(longest)),
         _conclusion(table, metadata),

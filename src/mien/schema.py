@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 AUDIO = "audio"
 VIDEO = "video"
 MODALITIES = (AUDIO, VIDEO)
+VOICE_PERSON = "voice"  # the person of a voice that is no one visible person's
 
 EMOTIONS = (
     "neutral",

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from mien.errors import OptionError
 from mien.features.observation import FaceTrack, Observation
 from mien.features.voice import VOICE_HOP
-from mien.schema import AUDIO, VIDEO
+from mien.schema import AUDIO, VIDEO, VOICE_PERSON
 from mien.signals import Sequence, Signals
 
-VOICE_PERSON = "voice"
 LEAST_VOICE_S = 0.1
 
 

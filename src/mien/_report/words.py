@@ -54,7 +54,7 @@ def person_label(person: str) -> str:
 
     A timeline calls ``voice`` whoever was heard but could not be told to be one of the faces.
     """
-    if person == "voice":
+    if person == schema.VOICE_PERSON:
         return "Voice without a known face"
     return f"Person {person}" if person.isdigit() or len(person) == 1 else person
 
