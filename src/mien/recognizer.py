@@ -61,6 +61,9 @@ class Recognizer:
         face_hz: frames a second in which faces are looked for.
         limits: what the decoder may use.
 
+    Attributes:
+        decoder: the decoder, with its child process.
+
     Raises:
         OptionError: the options make no sense.
         WeightError: a weight file is missing and cannot be fetched.
@@ -84,7 +87,7 @@ class Recognizer:
                 f"{model} knows no personal baseline", advice="use linear_probe or no baseline"
             )
         self._readers = DefaultReaders()
-        self._decoder = Decoder(limits=limits or Limits())
+        self.decoder = Decoder(limits=limits)
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +102,7 @@ class Recognizer:
 
     def close(self) -> None:
         """End the decoder's process."""
-        self._decoder.close()
+        self.decoder.close()
 
     def analyze(
         self, path: str | Path, *, without: Collection[str] = (), progress: Progress = _silent
@@ -149,7 +152,7 @@ class Recognizer:
         try:
             return observe(
                 path,
-                decoder=self._decoder,
+                decoder=self.decoder,
                 readers=self._readers,
                 without=withheld,
                 face_hz=self.grid.face_hz,

@@ -13,7 +13,7 @@ from mien.models import LinearProbe, Model, PersonBaseline
 from mien.signals import Sequence, Signals
 from mien.windows import Grid, Role, window_signals
 
-BATCH = 64
+BATCH = 16  # windows at once: larger ones are no faster and cost memory
 
 
 def _batches(

@@ -87,15 +87,18 @@ class Signals(Mapping[str, Sequence]):
         Raises:
             NothingPresent: there is no modality at all.
         """
+        return len(self._any().valid)
+
+    def _any(self) -> Sequence:
         if not self._sequences:
             raise NothingPresent("the signals hold no modality", advice="give audio, video or both")
-        return len(next(iter(self._sequences.values())).valid)
+        return next(iter(self._sequences.values()))
 
     def present(self, modality: str) -> Tensor:
         """``(batch,)`` bool: who has any observation of this modality."""
         if modality in self._sequences:
             return self._sequences[modality].present
-        return torch.zeros(self.batch, dtype=torch.bool)
+        return torch.zeros_like(self._any().present)
 
     def to(self, device: torch.device | str) -> Signals:
         """The same signals on another device."""
