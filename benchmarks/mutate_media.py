@@ -1,11 +1,12 @@
 """The mutation test: damaged media files, each of which must end well or in a typed error.
 
-    python benchmarks/mutate_media.py --count 2000 --seed 1 --write docs/results/mutations.md
+    python -m benchmarks.mutate_media --write docs/results/mutations.md
+    python -m benchmarks.mutate_media --analyze --write docs/results/mutations_analyzed.md
 
 Healthy seed files of ten containers (and a real clip, where the environment variable MIEN_DATA or
-the usual folder has one) are damaged in eight ways and streamed to their end through one decoder.
-The exit status is 1 if anything but a clean result or a `MienError` came out, or if a file overran
-its deadline.
+the usual folder has one) are damaged in eight ways and streamed to their end through one decoder,
+or, with ``--analyze``, go the whole way to a timeline. The exit status is 1 if anything but a clean
+result or a `MienError` came out, or if a file overran its deadline.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +31,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from media.make import Picture, Sound, regular, tone, write  # noqa: E402
 from mien.errors import MienError  # noqa: E402
+from mien.formats import write_atomically  # noqa: E402
 from mien.media import Decoder, Frame, Limits, Samples  # noqa: E402
+from mien.recognizer import Recognizer  # noqa: E402
 
+Judge = Callable[[Path], tuple[str, str]]
 HEADER_BYTES = 512
 OVERRUN_S = 5.0  # beyond the deadline: for the parent's own work on a busy machine
 
@@ -186,12 +192,38 @@ def outcome_of(decoder: Decoder, path: Path) -> tuple[str, str]:
     return ("decoded with warnings" if stream.warnings else "decoded"), problem
 
 
-def run(count: int, seed: int, *, limits: Limits | None = None, real: bool = True) -> Tally:
-    """Stream `count` damaged files through one decoder."""
+def analysis_of(recognizer: Recognizer, path: Path) -> tuple[str, str]:
+    """The outcome of analysing a file, and what must not happen about it."""
+    try:
+        timeline = recognizer.analyze(path)
+    except MienError as error:
+        return type(error).__name__, ""
+    except Exception as error:
+        return "unexpected", f"{type(error).__name__}: {error}"
+    (notes,) = timeline.metadata.recordings.values()
+    problem = "" if len(timeline.frame) else "a timeline without rows"
+    return ("timeline with warnings" if notes.warnings else "timeline"), problem
+
+
+def run(
+    count: int,
+    seed: int,
+    *,
+    limits: Limits | None = None,
+    real: bool = True,
+    analyze: bool = False,
+) -> Tally:
+    """Stream `count` damaged files through one decoder, or analyse them with one recognizer."""
     limits = limits or Limits()
     tally = Tally()
-    with tempfile.TemporaryDirectory() as name, Decoder(limits=limits) as decoder:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as open_things:
         folder = Path(name)
+        if analyze:
+            recognizer = open_things.enter_context(Recognizer(limits=limits))
+            decoder, judge = recognizer.decoder, partial(analysis_of, recognizer)
+        else:
+            decoder = open_things.enter_context(Decoder(limits=limits))
+            judge = partial(outcome_of, decoder)
         (folder / "seeds").mkdir()
         seeds = seed_files(folder / "seeds") + (real_clips() if real else [])
         contents = [(path.name, path.read_bytes()) for path in seeds]
@@ -202,15 +234,15 @@ def run(count: int, seed: int, *, limits: Limits | None = None, real: bool = Tru
             damage, content = damaged(data, seed, index)
             path = folder / f"{index}-{origin}"
             path.write_bytes(content)
-            _try(decoder, path, damage, limits, tally)
+            _try(judge, path, damage, limits, tally)
             path.unlink()
         tally.starts, tally.seconds = decoder.starts, time.monotonic() - began
     return tally
 
 
-def _try(decoder: Decoder, path: Path, damage: str, limits: Limits, tally: Tally) -> None:
+def _try(judge: Judge, path: Path, damage: str, limits: Limits, tally: Tally) -> None:
     began = time.monotonic()
-    outcome, problem = outcome_of(decoder, path)
+    outcome, problem = judge(path)
     took = time.monotonic() - began
     what = f"{path.name} ({damage})"
     tally.outcomes[damage, outcome] += 1
@@ -244,9 +276,7 @@ def table(tally: Tally, count: int, seed: int) -> str:
 def save(text: str, path: Path) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_atomically(path, lambda file: file.write(text.encode()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,9 +284,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=2000, help="number of damaged files")
     parser.add_argument("--seed", type=int, default=1, help="of the damage")
+    parser.add_argument("--analyze", action="store_true", help="go the whole way to a timeline")
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the table there")
     options = parser.parse_args(arguments)
-    tally = run(options.count, options.seed)
+    tally = run(options.count, options.seed, analyze=options.analyze)
     text = table(tally, options.count, options.seed)
     print(text)
     if options.write:

@@ -1,4 +1,4 @@
-"""A short run of the mutation test; the long one is ``benchmarks/mutate_media.py``."""
+"""A short run of the mutation test; the long ones are those of ``benchmarks/mutate_media.py``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ def test_damaged_files_end_well_or_in_a_typed_error(mutate):
     assert sum(counts.values()) == 152
     assert counts["decoded"] + counts["decoded with warnings"] > 40
     assert counts["DamagedError"] > 10
+    assert counts["unexpected"] == 0
+
+
+@pytest.mark.usefixtures("encoders")
+def test_damaged_files_end_in_a_timeline_or_a_typed_error(mutate):
+    tally = mutate.run(64, seed=3, real=False, analyze=True)
+    assert tally.failures == []
+    counts = tally.by_outcome()
+    assert counts["timeline"] + counts["timeline with warnings"] > 15
     assert counts["unexpected"] == 0
 
 
