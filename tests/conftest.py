@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Test tensors are too small to be shared between threads; sharing them takes longer.
+torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parent.parent
 

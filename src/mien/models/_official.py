@@ -50,7 +50,7 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
         The module in evaluation mode.
 
     Raises:
-        OptionError: no official implementation of that name is known.
+        OptionError: no official implementation of that name is known, or a size is not given.
         WeightError: parameters are missing, superfluous or of the wrong shape.
     """
     if name not in OFFICIAL:
@@ -60,6 +60,10 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
     try:
         module = official.build(state_dict, **sizes)
         module.load_state_dict(official.convert(state_dict), strict=True)
+    except TypeError as error:
+        raise OptionError(
+            f"{name}: {error}", advice="give the sizes that shapes cannot tell"
+        ) from error
     except (KeyError, RuntimeError, ValueError, IndexError) as error:
         raise WeightError(
             f"this is no checkpoint of {name}: {error}", advice="check the name and the sizes"

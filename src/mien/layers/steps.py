@@ -1,0 +1,146 @@
+"""Sequences as transformers take them, with zeros in place of what is missing.
+
+What models share that replace a missing modality by zeros (Tsai et al. 2019; Chumachenko et al.
+2022; Goncalves and Busso 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mien.errors import OptionError
+from mien.signals import Sequence, Signals
+
+CLOSE = 1e-6  # of a step: rounding of hops such as 0.1 must not move a step
+
+
+@dataclass(frozen=True)
+class Steps:
+    """One modality as a transformer takes it.
+
+    Attributes:
+        values: ``(batch, time, width)``, zero where there is nothing.
+        valid: ``(batch, time)`` bool, which steps may be attended to.
+        positioned: ``(batch, time)`` bool, which steps carry a position.
+        hop: ``(batch,)`` seconds between two steps.
+    """
+
+    values: Tensor
+    valid: Tensor
+    positioned: Tensor
+    hop: Tensor
+
+    @property
+    def length(self) -> Tensor:
+        """``(batch,)`` number of steps up to the last valid one."""
+        return length(self.valid)
+
+    @property
+    def last(self) -> Tensor:
+        """``(batch,)`` index of the last valid step, zero where there is none."""
+        return (self.length - 1).clamp(min=0)
+
+    def of(self, values: Tensor, *, positioned: bool = False) -> Steps:
+        """The same steps with other values; all valid ones positioned if asked for."""
+        where = self.valid if positioned else self.positioned
+        return replace(self, values=values, positioned=where)
+
+
+def length(valid: Tensor) -> Tensor:
+    """``(batch,)`` number of steps up to the last True of ``(batch, time)``."""
+    index = torch.arange(1, valid.shape[1] + 1, device=valid.device)
+    return (valid * index).amax(dim=1) if valid.shape[1] else valid.sum(dim=1)
+
+
+def at(values: Tensor, index: Tensor) -> Tensor:
+    """``(batch, width)``: of ``(batch, time, width)`` the step ``(batch,)`` of each item."""
+    return values[torch.arange(len(values), device=values.device), index]
+
+
+def cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
+    """``(batch, time, size)`` of a modality, zero where it was not observed.
+
+    Raises:
+        OptionError: the modality has another number of features.
+    """
+    values = sequence.values.flatten(2)
+    if values.shape[-1] != size:
+        raise OptionError(f"{name} has {values.shape[-1]} features, the model was made for {size}")
+    return torch.where(sequence.valid.unsqueeze(-1), values, 0.0)
+
+
+def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, Steps]:
+    """The modalities with zeros in place of what is missing, item by item.
+
+    The zeros of a missing modality last as many steps as the item's longest observed modality, so
+    that they depend neither on the other items of the batch nor on its padding. They are valid but
+    carry no position. Holes in time are zero and not valid.
+
+    Args:
+        signals: with at least one observed modality for each item.
+        modalities: feature size by name; gives the order of the result.
+
+    Raises:
+        OptionError: a modality has another number of features than the model was made for.
+    """
+    seen = [name for name in modalities if name in signals]
+    lengths = torch.stack([length(signals[name].valid) for name in seen])
+    order = torch.arange(len(seen), device=lengths.device).unsqueeze(1)
+    longest = (lengths * len(seen) - order).argmax(dim=0)  # the first of equally long ones
+    like = signals[seen[0]].values
+    hops = torch.tensor([signals[n].hop for n in seen], dtype=torch.float64, device=like.device)
+    shape = (len(like), max(signals[name].valid.shape[1] for name in seen))
+    index = torch.arange(shape[1], device=like.device)
+    stand_in = index < lengths.amax(dim=0).unsqueeze(1)
+    steps = {}
+    for name, size in modalities.items():
+        if name not in signals:
+            nothing = torch.zeros_like(stand_in)
+            steps[name] = Steps(like.new_zeros(*shape, size), stand_in, nothing, hops[longest])
+            continue
+        observed = signals[name].valid
+        values = cleaned(name, signals[name], size)
+        hop = torch.full_like(hops[longest], signals[name].hop)
+        here = observed.any(dim=1)
+        if bool(here.all()):
+            steps[name] = Steps(values, observed, observed, hop)
+            continue
+        lacking = shape[1] - observed.shape[1]
+        observed = F.pad(observed, (0, lacking))
+        valid = torch.where(here.unsqueeze(1), observed, stand_in)
+        hop = torch.where(here, hop, hops[longest])
+        steps[name] = Steps(F.pad(values, (0, 0, 0, lacking)), valid, observed, hop)
+    return steps
+
+
+def on_one_grid(
+    hidden: Mapping[str, Tensor], steps: Mapping[str, Steps], signals: Signals
+) -> list[Tensor]:
+    """Sequences of different hop on the finest one, by the step that lies under its middle.
+
+    A step stands for the span ``[index * hop, (index + 1) * hop)``.
+
+    Args:
+        hidden: ``(batch, time, width)`` by modality.
+        steps: whose steps these are; by the names that the grid is made from.
+        signals: what the model was given.
+
+    Returns:
+        ``(batch, steps of the longest modality, width)`` each, in the order of `hidden`. After its
+        last valid step a modality keeps the value that it had there.
+    """
+    given = [signals[name] for name in steps if name in signals]
+    hop = min(sequence.hop for sequence in given)
+    time = max(sequence.valid.shape[1] for sequence in given)
+    batch = torch.arange(len(given[0].valid), device=given[0].valid.device).unsqueeze(1)
+    middle = (torch.arange(time, dtype=torch.float64, device=batch.device) + 0.5) * hop
+    found = []
+    for name, values in hidden.items():
+        index = (middle / steps[name].hop.unsqueeze(1) + CLOSE).floor().long()
+        found.append(values[batch, index.minimum(steps[name].last.unsqueeze(1))])
+    return found

@@ -1,0 +1,255 @@
+"""What models with one network per modality share: who has what, pooling, and answers over time.
+
+A branch only ever sees the items that have its modality, so a batch may mix complete and
+incomplete recordings and nothing is computed for a modality that is not there.
+
+Per frame, answers are on the steps of the modality with the most steps (the first of them if they
+are as many). Another modality's answer at a step is the one that lies under the step's middle,
+``(n + 1/2) hop``: nearest, so that nothing observed is mixed with anything unobserved. A step with
+a hole in one modality is answered by the others; one that nobody observed, a hole in all or
+padding, takes each modality's nearest observed step, so no answer depends on what follows the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.errors import OptionError
+from mien.layers.concordance import ccc_loss
+from mien.models._base import Model, Prediction, Task
+from mien.signals import Signals
+
+DimensionLoss = Literal["ccc", "l1", "mse"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a branch made of the items that have its modality.
+
+    Attributes:
+        frames: ``(items, time, width)``.
+        extras: further tensors with a leading items axis, by name.
+    """
+
+    frames: Tensor
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One modality of a whole batch.
+
+    Attributes:
+        values: ``(batch, width)`` per clip or ``(batch, time, width)`` per frame; zero for items
+            without the modality.
+        pooled: ``(batch, width)``, the mean over the observed steps.
+        present: ``(batch,)`` bool, who has the modality.
+        observed: ``(batch,)`` or ``(batch, time)`` bool, where it was observed.
+        extras: the branch's, for the whole batch; zero for items without the modality.
+    """
+
+    values: Tensor
+    pooled: Tensor
+    present: Tensor
+    observed: Tensor
+    extras: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class BranchPrediction(Prediction):
+    """A prediction that says from what it was made.
+
+    Attributes:
+        observed: by modality ``(batch,)`` per clip or ``(batch, time)`` per frame, bool.
+    """
+
+    observed: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
+    mask = valid.unsqueeze(-1)
+    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def nearest_valid(valid: Tensor) -> Tensor:
+    """For each step the index of the nearest valid one, the earlier of two.
+
+    Args:
+        valid: ``(batch, time)`` bool.
+
+    Returns:
+        ``(batch, time)`` indices; those of a row without any valid step mean nothing.
+    """
+    time = valid.shape[1]
+    steps = torch.arange(time, device=valid.device)
+    before = torch.where(valid, steps, -2 * time).cummax(dim=1).values
+    after = torch.where(valid, steps, 3 * time).flip(1).cummin(dim=1).values.flip(1)
+    return torch.where(steps - before <= after - steps, before, after).clamp(0, time - 1)
+
+
+def spread(values: Tensor, rows: Tensor, batch: int) -> Tensor:
+    """Values of some items at their places in the batch, zero elsewhere."""
+    if len(rows) == batch:
+        return values
+    return values.new_zeros(batch, *values.shape[1:]).index_copy(0, rows, values)
+
+
+class Branches(Model):
+    """Base of models that encode each modality by itself; see the head of this file.
+
+    Args:
+        task: what to say.
+        modalities: feature size of each modality.
+        dimension_loss: what dimensions are trained by: ``ccc`` (one minus concordance over
+            everything in the batch), ``l1`` or ``mse``.
+
+    Raises:
+        OptionError: there is no modality, or no such loss.
+    """
+
+    heads: nn.ModuleDict
+
+    def __init__(
+        self, task: Task, modalities: Mapping[str, int], *, dimension_loss: DimensionLoss
+    ) -> None:
+        super().__init__(task, modalities)
+        if not self.modalities:
+            raise OptionError("a model needs a modality", advice="give audio, video or both")
+        if dimension_loss not in get_args(DimensionLoss):
+            raise OptionError(
+                f"no loss is called {dimension_loss}",
+                advice=f"choose from {', '.join(get_args(DimensionLoss))}",
+            )
+        self.dimension_loss = dimension_loss
+
+    def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
+        """One modality of the items that have it.
+
+        Args:
+            modality: its name.
+            values: ``(items, time, features)``, zero where not valid.
+            valid: ``(items, time)`` bool, somewhere true for each item.
+        """
+        raise NotImplementedError
+
+    def represent(self, signals: Signals) -> dict[str, Representation]:
+        """What each modality says, without those that nobody in the batch has.
+
+        Raises:
+            NothingPresent: somebody in the batch has no observed modality.
+            OptionError: a modality has another number of features than the model was made for.
+        """
+        present = self.require_anything(signals)
+        longest = max(
+            (signals[name] for name in self.modalities if name in signals),
+            key=lambda sequence: sequence.valid.shape[1],
+        )
+        steps, hop = longest.valid.shape[1], longest.hop
+        out = {}
+        for name, who in present.items():
+            rows = who.nonzero().flatten()
+            if not len(rows):
+                continue
+            values, valid = self._part(signals, name, rows)
+            encoded = self.encode(name, values, valid)
+            pooled = masked_mean(encoded.frames, valid)
+            shown, observed = pooled, who[rows]
+            if self.task.per == "frame":
+                ratio = hop / signals[name].hop
+                shown, observed = _at_steps(encoded.frames, valid, steps, ratio)
+            extras = {key: spread(x, rows, len(who)) for key, x in encoded.extras.items()}
+            out[name] = Representation(
+                spread(shown, rows, len(who)),
+                spread(pooled, rows, len(who)),
+                who,
+                spread(observed, rows, len(who)),
+                extras,
+            )
+        return out
+
+    def scores_by_modality(self, found: Mapping[str, Representation]) -> dict[str, Tensor]:
+        """Each modality's own scores by its head, zero for items without it."""
+        out = {}
+        for name, r in found.items():
+            scores = self.heads[name](r.values)
+            out[name] = torch.where(_like(r.present, scores), scores, 0.0)
+        return out
+
+    def task_loss(self, scores: Tensor, target: Tensor, where: Tensor) -> Tensor:
+        """Cross-entropy or the loss for dimensions over some items or steps.
+
+        Args:
+            scores: ``(batch, names)`` or ``(batch, time, names)``.
+            target: as in `Model.loss`.
+            where: ``(batch,)`` or ``(batch, time)`` bool, somewhere true.
+        """
+        scores, target = scores[where], target[where]
+        if self.task.kind == "categories":
+            return F.cross_entropy(scores, target)
+        if self.dimension_loss == "ccc":
+            return ccc_loss(scores, target, dim=0)
+        return (F.l1_loss if self.dimension_loss == "l1" else F.mse_loss)(scores, target)
+
+    def own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
+        """By modality the loss of its own scores, over where it was observed."""
+        return {
+            name: self.task_loss(prediction.by_modality[name], target, observed)
+            for name, observed in prediction.observed.items()
+            if bool(observed.any())
+        }
+
+    def _part(self, signals: Signals, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
+        sequence = signals[name]
+        values, valid = sequence.values.flatten(2), sequence.valid
+        if values.shape[-1] != self.modalities[name]:
+            raise OptionError(
+                f"{name} has {values.shape[-1]} features, the model was made for "
+                f"{self.modalities[name]}"
+            )
+        if len(rows) < len(valid):
+            values, valid = values[rows], valid[rows]
+        return torch.where(valid.unsqueeze(-1), values, 0.0), valid
+
+
+def used(representations: Mapping[str, Representation]) -> dict[str, Tensor]:
+    """Which modalities answer: those observed there or, where none is, all that the item has.
+
+    Returns:
+        By modality ``(batch,)`` per clip or ``(batch, time)`` per frame, bool.
+    """
+    nothing = ~torch.stack([r.observed for r in representations.values()]).any(dim=0)
+    return {
+        name: r.observed | (nothing & _like(r.present, nothing))
+        for name, r in representations.items()
+    }
+
+
+def mean_of(scores: Mapping[str, Tensor], where: Mapping[str, Tensor]) -> Tensor:
+    """Mean of the scores of those modalities that answer."""
+    weights = torch.stack([where[name] for name in scores]).unsqueeze(-1)
+    total = torch.where(weights, torch.stack(list(scores.values())), 0.0).sum(dim=0)
+    return total / weights.sum(dim=0).clamp(min=1)
+
+
+def _like(mask: Tensor, other: Tensor) -> Tensor:
+    """``(batch,)`` with as many axes as another tensor."""
+    return mask.reshape(-1, *[1] * (other.ndim - 1))
+
+
+def _at_steps(frames: Tensor, valid: Tensor, steps: int, ratio: float) -> tuple[Tensor, Tensor]:
+    """Frames at the steps of another modality whose hop is `ratio` times theirs."""
+    time = valid.shape[1]
+    places = torch.arange(steps, device=valid.device) + 0.5
+    # Two hops of 0.04 s are not exactly one of 0.08 s.
+    under = (places * ratio + 1e-6).floor().long()
+    inside = under.clamp(max=time - 1)
+    index = nearest_valid(valid)[:, inside]
+    taken = frames.gather(1, index.unsqueeze(-1).expand(-1, -1, frames.shape[2]))
+    return taken, valid[:, inside] & (under < time)

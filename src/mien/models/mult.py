@@ -1,0 +1,298 @@
+"""MulT: crossmodal transformers for sequences that need not be aligned.
+
+Tsai, Y.-H. H., Bai, S., Liang, P. P., Kolter, J. Z., Morency, L.-P. and Salakhutdinov, R. (2019).
+Multimodal Transformer for Unaligned Multimodal Language Sequences. ACL, 6558-6569.
+
+Each modality is projected by a convolution over time (section 3.1); each is then the target of one
+crossmodal transformer per other modality, the source (section 3.2, layers/crossmodal.py); a
+target's results are concatenated and pass through a self-attention transformer (section 3.3), whose
+last step is read out. The readouts are concatenated and scored by
+``W h', h' = h + W2 relu(W1 h)``. With three modalities (text, audio, video) this is the paper's
+model, with two its audio-visual form (Chumachenko et al. 2022, section IV), with one only the
+self-attention transformer is left.
+
+A missing modality is replaced by zeros, item by item (Chumachenko et al. 2022, section III-C).
+
+Parameters: 1,073,731 for text, audio and video of CMU-MOSEI (300, 74, 35) and one output, as the
+released code; 234,691 for audio and video alone, 234,996 with six outputs. Goncalves et al. (2023)
+count 749,000 for features of size 1024 and 1408: width 50 with ten heads and six classes, 755,806,
+comes nearest to that.
+
+Where the paper is silent, the defaults are those of the released code, with which its numbers were
+made: width 30, five heads, five layers, convolutions of one step, a causal mask. Besides:
+- "Last step" is the last observed one of each item, so that padding changes nothing.
+- Per frame: each step of the self-attention transformers is scored; modalities of different hop are
+  brought to the finest one by the step that lies under its middle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.errors import OptionError
+from mien.layers.crossmodal import (
+    CrossmodalTransformer,
+    Dropouts,
+    official_depth,
+    official_name,
+)
+from mien.layers.steps import Steps, on_one_grid, zero_filled
+from mien.models._base import Model, Prediction, Task
+from mien.models._official import OFFICIAL, Official, Tensors
+from mien.models._registry import register
+from mien.signals import Sequence, Signals
+
+# Sources of which the released code drops out no attention weights.
+QUIET = frozenset({"audio", "video"})
+
+
+class OutputBlock(nn.Module):
+    """``out(h + W2 relu(W1 h))``, the dense layers before MulT's output.
+
+    Also what Table III of Chumachenko et al. (2022) adds to SFAV's models.
+
+    Args:
+        width: of ``h``.
+        names: number of scores.
+        dropout: between the two layers.
+    """
+
+    def __init__(self, width: int, names: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.first = nn.Linear(width, width)
+        self.second = nn.Linear(width, width)
+        self.out = nn.Linear(width, names)
+        self.dropout = dropout
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(…, names)`` from ``(…, width)``."""
+        inner = F.dropout(self.first(h).relu(), self.dropout, self.training)
+        scores: Tensor = self.out(self.second(inner) + h)
+        return scores
+
+
+@register("mult")
+class MulT(Model):
+    """See the head of this file.
+
+    Args:
+        task: what to say.
+        modalities: feature sizes; one, two or more modalities of any name.
+        width: of the projected features.
+        heads: of each attention; must divide the width.
+        layers: of each crossmodal transformer.
+        memory_layers: of each self-attention transformer; None: as many, but at least three.
+        kernel: steps of the projecting convolutions, odd.
+        causal: whether a step sees only what is not later.
+        output_block: whether the dense layers before the output are there.
+        unposition_zeros: as the released code, no position where the first channel is zero.
+        dropouts: changes to `mien.layers.crossmodal.Dropouts`, by name.
+
+    Raises:
+        OptionError: the heads do not divide the width, the kernel is even, or a dropout's name is
+            unknown.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        task: Task,
+        modalities: Mapping[str, int],
+        *,
+        width: int = 30,
+        heads: int = 5,
+        layers: int = 5,
+        memory_layers: int | None = None,
+        kernel: int = 1,
+        causal: bool = True,
+        output_block: bool = True,
+        unposition_zeros: bool = False,
+        dropouts: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(task, modalities)
+        if kernel % 2 == 0:
+            raise OptionError(f"a kernel of {kernel} steps has no middle", advice="choose odd")
+        self.dropouts = Dropouts.of(dropouts)
+
+        quiet = replace(self.dropouts, attention=0.0)
+        make = partial(
+            CrossmodalTransformer, heads=heads, causal=causal, unposition_zeros=unposition_zeros
+        )
+
+        def source(name: str) -> CrossmodalTransformer:
+            rates = quiet if name in QUIET else self.dropouts
+            return make(width, layers=layers, dropouts=rates)
+
+        self.project = nn.ModuleDict(
+            {
+                name: nn.Conv1d(size, width, kernel, padding=kernel // 2, bias=False)
+                for name, size in modalities.items()
+            }
+        )
+        self.crossmodal = nn.ModuleDict(
+            {
+                target: nn.ModuleDict({name: source(name) for name in modalities if name != target})
+                for target in modalities
+            }
+        )
+        inner = width * max(1, len(modalities) - 1)
+        depth = max(3, layers) if memory_layers is None else memory_layers
+        self.memory = nn.ModuleDict(
+            {name: make(inner, layers=depth, dropouts=self.dropouts) for name in modalities}
+        )
+        self.head = head(
+            inner * len(modalities), len(task.names), output_block, self.dropouts.output
+        )
+
+    def forward(self, signals: Signals) -> Prediction:
+        """Predict; see `Model.forward`.
+
+        Returns:
+            With ``embeddings``: ``readout``, what the scores are made of, and for each pair
+            ``<target>_with_<source>`` ``(batch, time, width)``.
+        """
+        self.require_anything(signals)
+        steps = {
+            name: self._projected(name, part)
+            for name, part in zero_filled(signals, self.modalities).items()
+        }
+        pairs: dict[str, Tensor] = {}
+        hidden: dict[str, Tensor] = {}
+        for target, query in steps.items():
+            found = []
+            for source, transformer in cast(nn.ModuleDict, self.crossmodal[target]).items():
+                found.append(transformer(query, steps[source]))
+                pairs[f"{target}_with_{source}"] = found[-1]
+            informed = torch.cat(found, dim=-1) if found else query.values
+            clip = self.task.per == "clip"
+            remembered = self.memory[target](query.of(informed, positioned=True), last=clip)
+            hidden[target] = remembered.squeeze(1) if clip else remembered
+        parts = list(hidden.values())
+        if self.task.per == "frame":
+            parts = on_one_grid(hidden, steps, signals)
+        readout = torch.cat(parts, dim=-1)
+        return Prediction(self.head(readout), embeddings={"readout": readout, **pairs})
+
+    def _projected(self, name: str, steps: Steps) -> Steps:
+        values = steps.values
+        if name == "text":  # the released code drops out nothing but words before the projection
+            values = F.dropout(values, self.dropouts.embedding, self.training)
+        projected = self.project[name](values.transpose(1, 2)).transpose(1, 2)
+        return steps.of(projected)
+
+
+def head(width: int, names: int, block: bool, dropout: float = 0.0) -> nn.Module:
+    """`OutputBlock`, or where there is none a linear layer."""
+    return OutputBlock(width, names, dropout) if block else nn.Linear(width, names)
+
+
+_LETTERS = {"l": "text", "a": "audio", "v": "video"}
+_HEAD = {"proj1": "head.first", "proj2": "head.second", "out_layer": "head.out"}
+
+
+def _build(official: Tensors, *, num_heads: int) -> MulT:
+    letters = [letter for letter in _LETTERS if f"proj_{letter}.weight" in official]
+    first = letters[0]
+    width, _, kernel = official[f"proj_{first}.weight"].shape
+    if kernel != 1:
+        raise ValueError(f"the released code projects single steps, not {kernel}")
+    pair = f"trans_{first}_with_{letters[1]}." if letters[1:] else "none."
+    return MulT(
+        Task("dimensions", tuple(map(str, range(len(official["out_layer.weight"]))))),
+        {_LETTERS[letter]: official[f"proj_{letter}.weight"].shape[1] for letter in letters},
+        width=width,
+        heads=num_heads,
+        layers=official_depth(official, pair),
+        memory_layers=official_depth(official, f"trans_{first}_mem."),
+        unposition_zeros=True,
+    )
+
+
+def _convert(official: Tensors) -> dict[str, Tensor]:
+    state = {}
+    for key, value in official.items():
+        name = _our_name(key)
+        if name is not None:
+            state[name] = value
+    return state
+
+
+def _our_name(key: str) -> str | None:
+    projection = re.fullmatch(r"proj_([lav])\.weight", key)
+    if projection:
+        return f"project.{_LETTERS[projection[1]]}.weight"
+    dense = re.fullmatch(r"(proj1|proj2|out_layer)\.(weight|bias)", key)
+    if dense:
+        return f"{_HEAD[dense[1]]}.{dense[2]}"
+    transformer = re.fullmatch(r"trans_([lav])_(?:with_([lav])|mem)\.(.+)", key)
+    if not transformer:
+        raise KeyError(key)
+    inner = official_name(transformer[3])
+    target, source = _LETTERS[transformer[1]], _LETTERS.get(transformer[2])
+    place = f"crossmodal.{target}.{source}" if source else f"memory.{target}"
+    return None if inner is None else f"{place}.{inner}"
+
+
+def complete(sequences: Mapping[str, Tensor], hop: float = 1.0) -> Signals:
+    """Signals with everything observed from ``(batch, time, features)`` by modality."""
+    return Signals(
+        {
+            name: Sequence(
+                values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), hop
+            )
+            for name, values in sequences.items()
+        }
+    )
+
+
+def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    letter = {name: short for short, name in _LETTERS.items()}
+    for ending in ("", "_zero"):
+        given = {name: inputs.get(name + ending) for name in cast(MulT, module).modalities}
+        if any(value is None for value in given.values()):
+            continue
+        said: Prediction = module(complete(cast(dict[str, Tensor], given)))
+        found[f"prediction{ending}"] = said.scores
+        found[f"last_hs{ending}"] = said.embeddings["readout"]
+        for pair, values in said.embeddings.items():
+            if pair != "readout":
+                target, source = (letter[name] for name in pair.split("_with_"))
+                found[f"h_{target}_with_{source}{ending}"] = values.transpose(0, 1)
+    return found
+
+
+OFFICIAL["mult"] = OFFICIAL["mult_av"] = Official(_build, _convert, _run)
+
+
+def _build_transformer(official: Tensors, *, num_heads: int) -> CrossmodalTransformer:
+    width = official["layer_norm.weight"].shape[0]
+    depth = official_depth(official, "")
+    return CrossmodalTransformer(width, num_heads, depth, unposition_zeros=True)
+
+
+def _convert_transformer(official: Tensors) -> dict[str, Tensor]:
+    named = {official_name(key): value for key, value in official.items()}
+    return {name: value for name, value in named.items() if name is not None}
+
+
+def _run_transformer(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
+    def steps(name: str) -> Steps:
+        values = inputs[name].transpose(0, 1)  # official tensors are time first
+        valid = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
+        return Steps(values, valid, valid, valid.new_ones(len(valid), dtype=torch.float64))
+
+    found = {"cross": module(steps("query"), steps("key")), "self": module(steps("query"))}
+    if "query_zero" in inputs and "key_zero" in inputs:
+        found["cross_zero"] = module(steps("query_zero"), steps("key_zero"))
+    return {name: values.transpose(0, 1) for name, values in found.items()}
+
+
+OFFICIAL["mult_crossmodal"] = Official(_build_transformer, _convert_transformer, _run_transformer)

@@ -1,0 +1,236 @@
+"""Step by step: the encoder and decoder of ``mmte_ammtd`` with their state.
+
+A step of the encoder's first layer can be made once its look-ahead has come in, one of the second
+once the first has gone as far again, and so on; the decoder then goes on by one. What comes out is
+what the model gives for the whole sequence with the same look-ahead: for as many steps as there are
+learned positions. Beyond them windows overlap and are averaged as `mien.layers.time.sliding` does,
+but a stream does not know its end: windows that begin in the last one take part in its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.errors import NothingPresent, OptionError
+from mien.models.ammtd import AMMTD
+
+if TYPE_CHECKING:
+    from mien.models.mmte_encoder import MMTE, EncoderLayer
+
+
+class Answer(NamedTuple):
+    """Scores of one step.
+
+    Attributes:
+        step: its number, from zero.
+        scores: ``(batch, names)``.
+    """
+
+    step: int
+    scores: Tensor
+
+
+class Stream:
+    """Scores as time goes on. `MMTEWithAMMTD.stream` makes one.
+
+    All modalities come on one grid, a value of each with every step; one that is missing at a step
+    is left out or not valid.
+
+    Attributes:
+        delay: steps from a step's coming in to its answer.
+
+    Args:
+        encoder: in evaluation mode, with a causal TCN.
+        decoder: in evaluation mode.
+        regression: from the decoder's output to scores.
+        batch: streams side by side.
+        stride: steps between the starts of windows.
+
+    Raises:
+        OptionError: see `MMTEWithAMMTD.stream`.
+    """
+
+    def __init__(
+        self,
+        encoder: MMTE,
+        decoder: AMMTD,
+        regression: nn.Module,
+        batch: int = 1,
+        *,
+        stride: int | None = None,
+    ) -> None:
+        self.stride = max(1, len(encoder.positions) // 2) if stride is None else stride
+        if not 0 < self.stride <= len(encoder.positions):
+            raise OptionError(f"windows of {len(encoder.positions)} steps every {self.stride}")
+        self.encoder, self.decoder, self.regression, self.batch = (
+            encoder,
+            decoder,
+            regression,
+            batch,
+        )
+        self.delay = encoder.ahead * len(encoder.stack)
+        self.time = 0
+        self._answered = 0
+        self._windows: list[_Window] = []
+        self._sums: dict[int, tuple[int, Tensor]] = {}
+        self._begin()
+
+    @torch.no_grad()
+    def push(
+        self, values: Mapping[str, Tensor], valid: Mapping[str, Tensor] | None = None
+    ) -> Answer | None:
+        """Take one step in.
+
+        Args:
+            values: by modality, ``(batch, features)``.
+            valid: by modality, ``(batch,)`` bool; one that is not named is valid.
+
+        Returns:
+            The answer to the step `delay` steps ago, or nothing in the beginning.
+
+        Raises:
+            OptionError: a modality that the model does not know.
+        """
+        unknown = sorted(set(values) - set(self.encoder.fronts))
+        if unknown:
+            raise OptionError(
+                f"no modality {', '.join(unknown)}", advice=f"give {', '.join(self.encoder.fronts)}"
+            )
+        if self.time and self.time % self.stride == 0:
+            self._begin()
+        for window in self._windows:
+            window.push(values, valid or {})
+            if window.full:
+                window.close()
+            self._collect(window)
+        self._windows = [window for window in self._windows if not window.full]
+        self.time += 1
+        return self._next() if self.time > self.delay else None
+
+    @torch.no_grad()
+    def finish(self) -> list[Answer]:
+        """Answers to the last steps, whose look-ahead ends with the sequence.
+
+        Raises:
+            NothingPresent: no step ever came in.
+        """
+        if not self.time:
+            raise NothingPresent("the stream is empty", advice="push a step first")
+        for window in self._windows:
+            window.close()
+            self._collect(window)
+        self._windows = []
+        return [self._next() for _ in range(self.time - self._answered)]
+
+    def _begin(self) -> None:
+        self._windows.append(_Window(self.encoder, self.decoder, self.batch, self.time))
+
+    def _collect(self, window: _Window) -> None:
+        for step, decoded in window.take():
+            count, total = self._sums.get(step, (0, torch.zeros(())))
+            self._sums[step] = count + 1, total + self.regression(decoded)
+
+    def _next(self) -> Answer:
+        count, total = self._sums.pop(self._answered)
+        self._answered += 1
+        return Answer(self._answered - 1, total / count)
+
+
+class _Window:
+    """The state of one run over the learned positions."""
+
+    def __init__(self, encoder: MMTE, decoder: AMMTD, batch: int, start: int) -> None:
+        self.encoder, self.decoder, self.start, self.came = encoder, decoder, start, 0
+        self.tcns = {name: tcn.start(batch) for name, tcn in encoder.fronts.items()}
+        self.stages = [_Stage(layer, encoder) for layer in encoder.stack]
+        self.valid: list[Tensor] = []
+        self.decoded = decoder.begin(batch)
+        self.ready: list[tuple[int, Tensor]] = []
+        self.batch = batch
+
+    @property
+    def full(self) -> bool:
+        return self.came == len(self.encoder.positions)
+
+    def push(self, values: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> None:
+        position = self.encoder.positions[self.came]
+        embedded, there = [], []
+        for name, tcn in self.encoder.fronts.items():
+            given = values.get(name)
+            here = torch.zeros(self.batch, dtype=torch.bool, device=position.device)
+            if given is None:
+                given = position.new_zeros(self.batch, tcn.features)
+            else:
+                here = valid.get(name, ~here)
+            local = tcn.step(given, here, self.tcns[name])
+            row = local + position + self.encoder.kinds[name]
+            embedded.append(torch.where(here.unsqueeze(-1), row, 0.0))
+            there.append(here)
+        self.came += 1
+        self.valid.append(torch.stack(there, dim=1))
+        self._pass(torch.stack(embedded, dim=1))
+
+    def close(self) -> None:
+        """No more steps: what is ahead of the last ones ends here."""
+        for index, stage in enumerate(self.stages):
+            stage.closed = True
+            self._drain(index)
+
+    def take(self) -> list[tuple[int, Tensor]]:
+        """Outputs of the decoder since the last call, with the steps they belong to."""
+        ready, self.ready = self.ready, []
+        return ready
+
+    def _pass(self, embedded: Tensor) -> None:
+        self.stages[0].push(embedded)
+        self._drain(0)
+
+    def _drain(self, index: int) -> None:
+        while (made := self.stages[index].make(self.valid)) is not None:
+            if index + 1 < len(self.stages):
+                self.stages[index + 1].push(made)
+                self._drain(index + 1)
+                continue
+            step = self.decoded.time
+            decoded = self.decoder.advance(self.decoded, made, self.valid[step])
+            self.ready.append((self.start + step, decoded))
+
+
+class _Stage:
+    """One encoder layer: what came in, and how far it has got."""
+
+    def __init__(self, layer: EncoderLayer, encoder: MMTE) -> None:
+        self.layer, self.back, self.ahead = layer, encoder.mask_length, encoder.ahead
+        self.given: list[Tensor] = []  # (batch, modalities, width)
+        self.projected: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.made = 0
+        self.closed = False
+
+    def push(self, given: Tensor) -> None:
+        self.given.append(given)
+        self.projected.append(self.layer.project(given))
+
+    def make(self, valid: list[Tensor]) -> Tensor | None:
+        """The next step, if all that it sees has come in."""
+        step, came = self.made, len(self.given)
+        if step >= came or (step + self.ahead >= came and not self.closed):
+            return None
+        first, last = max(0, step - self.back), min(came, step + self.ahead + 1)
+        keys = torch.cat([key for _, key, _ in self.projected[first:last]], dim=2)
+        values = torch.cat([value for _, _, value in self.projected[first:last]], dim=2)
+        seen = torch.cat(valid[first:last], dim=1)
+        modalities = self.given[step].shape[1]
+        itself = torch.zeros(modalities, keys.shape[2], dtype=torch.bool, device=keys.device)
+        itself[:, (step - first) * modalities : (step - first + 1) * modalities].fill_diagonal_(
+            True
+        )
+        attended = F.scaled_dot_product_attention(
+            self.projected[step][0], keys, values, attn_mask=seen[:, None, None] | itself
+        )
+        self.made += 1
+        return self.layer.finish(self.given[step], attended)

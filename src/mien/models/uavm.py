@@ -1,0 +1,365 @@
+"""UAVM: one model for sound and picture, averaged where both are there.
+
+Gong, Y., Liu, A. H., Rouditchenko, A. and Glass, J. (2022). UAVM: Towards Unifying Audio and Visual
+Models. IEEE Signal Processing Letters 29, 2437-2441; a comparison system of VAVL (Goncalves et al.
+2023, section 4.5.1).
+
+Each modality passes its own transformer, then one that is shared, with a shared classifier on the
+mean over time. There is no joint head: the audio-visual prediction is the mean of the two logits.
+A missing modality is therefore simply not averaged, item by item. The paper trains on batches of
+one modality, each drawn with probability one half; `UAVM.loss` is the expectation of that.
+
+A transformer normalises its input, projects it if its size is not the inner width, adds learned
+positions, and applies ``x + attention(LN x)``, ``x + W2 gelu(W1 LN x)`` (projections of queries,
+keys and values without bias).
+
+Parameters: the paper's comparison counts 117,065,490 with six classes, 50 steps and features of
+size 1024 and 1408. Of these 2,115,596 are never used and left out here: classifiers of the two
+modality-specific transformers (2 x 8,198) and the projections of those whose input already has the
+inner width (audio's and the shared one, 2 x 1,049,600). 114,949,894 remain.
+
+Where the paper is silent:
+- Clips of another length than the learned positions: a shorter one uses the first positions; a
+  longer one is cut into windows that overlap by half, whose steps are averaged, so that no
+  position is used that was never trained. A window is used if the one before does not reach the
+  item's last observed step, so that padding changes nothing.
+- Steps that were not observed are no keys and do not enter the mean.
+- Per frame the classifier reads each step; modalities of different hop are brought to the finest
+  one by the step under its middle, and those observed at that moment are averaged.
+- A learned position begins normally distributed with deviation 0.02, as usual for transformers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mien.errors import OptionError
+from mien.layers.steps import Steps, cleaned, length, on_one_grid
+from mien.models._base import Model, Prediction, Task
+from mien.models._official import OFFICIAL, Official, Tensors
+from mien.models._registry import register
+from mien.signals import Sequence, Signals
+
+EPSILON = 1e-6  # of the normalisations outside the blocks; those inside have torch's 1e-5
+
+
+class Block(nn.Module):
+    """A pre-normalised transformer layer.
+
+    Args:
+        width: of its input and output.
+        heads: must divide the width.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.project_in = nn.Linear(width, 3 * width, bias=False)
+        self.project_out = nn.Linear(width, width)
+        self.feedforward_norm = nn.LayerNorm(width)
+        self.widen = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """``(batch, time, width)`` from the same.
+
+        Args:
+            x: ``(batch, time, width)``.
+            keys: ``(batch, 1, 1, time)`` bool, which steps may be attended to, at least one of
+                each item; None: all.
+        """
+        batch, time, width = x.shape
+        fused = self.project_in(self.attention_norm(x)).reshape(batch, time, 3, self.heads, -1)
+        q, k, v = fused.permute(2, 0, 3, 1, 4).unbind(0)
+        found = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+        x = x + self.project_out(found.transpose(1, 2).reshape(batch, time, width))
+        inner = F.gelu(self.widen(self.feedforward_norm(x)))
+        return x + cast(Tensor, self.narrow(inner))
+
+
+class Transformer(nn.Module):
+    """Normalisation, projection where it is needed, positions and blocks.
+
+    Args:
+        features: size of the input.
+        width: inner width; a projection is made only where it is not the size of the input.
+        heads: of each attention.
+        layers: number of blocks.
+        steps: number of learned positions.
+    """
+
+    def __init__(self, features: int, width: int, heads: int, layers: int, steps: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(features, eps=EPSILON)
+        self.project = nn.Linear(features, width) if features != width else None
+        self.positions = nn.Parameter(torch.zeros(1, steps, width))
+        self.blocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        nn.init.trunc_normal_(self.positions, std=0.02)
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        """``(batch, time, width)`` from ``(batch, time, features)``, time at most `steps`."""
+        x = self.norm(x)
+        if self.project is not None:
+            x = self.project(x)
+        x = x + self.positions[:, : x.shape[1]]
+        for block in self.blocks:
+            x = block(x, keys)
+        return x
+
+
+@register("uavm")
+class UAVM(Model):
+    """See the head of this file.
+
+    Args:
+        task: what to say.
+        modalities: feature size of each modality.
+        width: of the modality-specific transformers.
+        heads: of each attention; must divide both widths.
+        layers: of each modality-specific transformer.
+        shared_layers: of the shared transformer.
+        shared_width: of the shared transformer; None: the same.
+        steps: number of learned positions.
+
+    Raises:
+        OptionError: the heads do not divide the widths.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        modalities: Mapping[str, int],
+        *,
+        width: int = 1024,
+        heads: int = 4,
+        layers: int = 3,
+        shared_layers: int = 3,
+        shared_width: int | None = None,
+        steps: int = 50,
+    ) -> None:
+        super().__init__(task, modalities)
+        shared = shared_width or width
+        if width % heads or shared % heads:
+            raise OptionError(f"{heads} heads do not divide widths of {width} and {shared}")
+        self.steps = steps
+        self.specific = nn.ModuleDict(
+            {n: Transformer(size, width, heads, layers, steps) for n, size in modalities.items()}
+        )
+        self.shared = Transformer(width, shared, heads, shared_layers, steps)
+        self.head_norm = nn.LayerNorm(shared, eps=EPSILON)
+        self.head = nn.Linear(shared, len(task.names))
+
+    def forward(self, signals: Signals) -> Prediction:
+        """Predict; see `Model.forward`.
+
+        Returns:
+            With the scores ``by_modality``: where an item lacks the modality, the mean of what it
+            has. ``embeddings`` hold ``specific_<modality>`` and ``shared_<modality>``,
+            ``(batch, time, width)``, zero where the item lacks it.
+        """
+        present = self.require_anything(signals)
+        given = [name for name in self.modalities if bool(present[name].any())]
+        steps = {name: _steps(signals[name]) for name in self.modalities if name in signals}
+        hidden: dict[str, Tensor] = {}
+        embeddings: dict[str, Tensor] = {}
+        for name in given:
+            specific, shared = self._embedded(name, signals[name], present[name])
+            embeddings |= {f"specific_{name}": specific, f"shared_{name}": shared}
+            hidden[name] = shared
+        if self.task.per == "frame":
+            here = [steps[name].valid.unsqueeze(-1).float() for name in given]
+            here = on_one_grid(dict(zip(given, here, strict=True)), steps, signals)
+            parts = on_one_grid(hidden, steps, signals)
+        else:
+            here = [present[name].unsqueeze(-1).float() for name in given]
+            parts = [_mean(hidden[name], steps[name].valid) for name in given]
+        scores = torch.stack([self.head(self.head_norm(part)) for part in parts])
+        weight = torch.stack(here)
+        nowhere = weight.sum(dim=0) == 0  # a moment that nobody observed: whoever is there at all
+        everywhere = torch.stack([_like(present[name], weight[0]) for name in given])
+        weight = torch.where(nowhere, everywhere, weight)
+        mean = (weight * scores).sum(dim=0) / weight.sum(dim=0)
+        by_modality = {
+            name: torch.where(_like(present[name], mean) > 0, alone, mean)
+            for name, alone in zip(given, scores, strict=True)
+        }
+        return Prediction(mean, by_modality, embeddings=embeddings)
+
+    def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
+        """Mean over the modalities of `Model.loss`, an item counting only what it has."""
+        losses = [
+            super(UAVM, self).loss(Prediction(scores), target)
+            for scores in prediction.by_modality.values()
+        ]
+        return torch.stack(losses).mean()
+
+    def _embedded(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor]:
+        """Both transformers' results for those who have the modality, zero for the others."""
+        rows = who.nonzero().squeeze(1)
+        valid = sequence.valid[rows]
+        values = cleaned(name, sequence, self.modalities[name])[rows]
+        cut = _Windows(valid, self.steps)
+        keys = cut.keys()
+        specific = self.specific[name](cut.cut(values), keys)
+        shared = self.shared(specific, keys)
+        whole = (len(who), sequence.valid.shape[1])
+        return _spread(cut.join(specific), rows, whole), _spread(cut.join(shared), rows, whole)
+
+
+class _Windows:
+    """Windows of at most so many steps that overlap by half; one if the sequence is short."""
+
+    def __init__(self, valid: Tensor, steps: int) -> None:
+        self.batch, self.time = valid.shape
+        reach = length(valid)
+        longest = int(reach.max())  # nothing is behind that
+        self.stride = max(1, steps // 2)
+        self.count = 1 + max(0, -(-(longest - steps) // self.stride))
+        self.size = longest if self.count == 1 else steps
+        self.total = self.size + (self.count - 1) * self.stride
+        starts = torch.arange(self.count, device=valid.device) * self.stride
+        self.used = (starts == 0) | (starts - self.stride + self.size < reach.unsqueeze(1))
+        self.valid = self.cut(valid.unsqueeze(-1)).squeeze(-1)
+        self.places = (starts.unsqueeze(1) + torch.arange(self.size, device=valid.device)).flatten()
+
+    def cut(self, values: Tensor) -> Tensor:
+        """``(batch * count, size, width)`` from ``(batch, time, width)``."""
+        values = values[:, : self.total]
+        padded = F.pad(values, (0, 0, 0, self.total - values.shape[1]))
+        return padded.unfold(1, self.size, self.stride).flatten(0, 1).transpose(1, 2)
+
+    def keys(self) -> Tensor | None:
+        """``(batch * count, 1, 1, size)`` bool, everything where there is nothing to see."""
+        if bool(self.valid.all()):
+            return None
+        nothing = ~self.valid.any(dim=1, keepdim=True)
+        return (self.valid | nothing)[:, None, None]
+
+    def join(self, values: Tensor) -> Tensor:
+        """The used windows averaged step by step, ``(batch, time, width)``."""
+        if self.count > 1:
+            values = values.reshape(self.batch, self.count, *values.shape[1:])
+            weight = self.used.to(values.dtype)[..., None, None]
+            total = values.new_zeros(self.batch, self.total, values.shape[-1])
+            total = total.index_add(1, self.places, (values * weight).flatten(1, 2))
+            share = weight.expand(-1, -1, self.size, 1).flatten(1, 2)
+            share = values.new_zeros(self.batch, self.total, 1).index_add(1, self.places, share)
+            values = total / share.clamp(min=1)
+        values = values[:, : self.time]
+        return F.pad(values, (0, 0, 0, self.time - values.shape[1]))
+
+
+def _steps(sequence: Sequence) -> Steps:
+    hop = torch.full(
+        sequence.valid.shape[:1], sequence.hop, dtype=torch.float64, device=sequence.valid.device
+    )
+    return Steps(sequence.values, sequence.valid, sequence.valid, hop)
+
+
+def _spread(values: Tensor, rows: Tensor, whole: tuple[int, int]) -> Tensor:
+    if len(rows) == whole[0]:
+        return values
+    return values.new_zeros(*whole, values.shape[-1]).index_copy(0, rows, values)
+
+
+def _mean(values: Tensor, valid: Tensor) -> Tensor:
+    mask = valid.unsqueeze(-1)
+    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def _like(who: Tensor, shape: Tensor) -> Tensor:
+    """``(batch,)`` bool as ones and zeros that go with a tensor, its last axis being one."""
+    return who.to(torch.float32).reshape(-1, *[1] * (shape.ndim - 1)).expand(*shape.shape[:-1], 1)
+
+
+_SHARED = {"a_trans": "specific.audio", "v_trans": "specific.video", "s_trans": "shared"}
+_PARTS = {
+    "pos_embed": "positions",
+    "in_layernorm.weight": "norm.weight",
+    "in_layernorm.bias": "norm.bias",
+    "in_proj.weight": "project.weight",
+    "in_proj.bias": "project.bias",
+}
+_BLOCK_PARTS = {
+    "norm1": "attention_norm",
+    "attn.qkv": "project_in",
+    "attn.proj": "project_out",
+    "norm2": "feedforward_norm",
+    "mlp.fc1": "widen",
+    "mlp.fc2": "narrow",
+}
+_HEAD = {"mlp_head.0": "head_norm", "mlp_head.1": "head"}
+
+
+def _build(official: Tensors, *, num_heads: int) -> UAVM:
+    def depth(name: str) -> int:
+        return len({k.split(".")[2] for k in official if k.startswith(f"{name}.blocks.")})
+
+    _, steps, width = official["a_trans.pos_embed"].shape
+    names = len(official["s_trans.mlp_head.1.weight"])
+    return UAVM(
+        Task("categories", tuple(map(str, range(names)))),
+        {
+            "audio": len(official["a_trans.in_layernorm.weight"]),
+            "video": len(official["v_trans.in_layernorm.weight"]),
+        },
+        width=width,
+        heads=num_heads,
+        layers=depth("a_trans"),
+        shared_layers=depth("s_trans"),
+        shared_width=official["s_trans.pos_embed"].shape[2],
+        steps=steps,
+    )
+
+
+def _convert(official: Tensors) -> dict[str, Tensor]:
+    state = {}
+    for key, value in official.items():
+        transformer, _, part = key.partition(".")
+        if not _dead(official, transformer, part):
+            state[_our_name(transformer, part)] = value
+    return state
+
+
+def _dead(official: Tensors, transformer: str, part: str) -> bool:
+    """Classifiers of the specific transformers, and projections that are skipped."""
+    if part in {"mlp_head.0.weight", "mlp_head.0.bias", "mlp_head.1.weight", "mlp_head.1.bias"}:
+        return transformer in {"a_trans", "v_trans"}
+    if part in {"in_proj.weight", "in_proj.bias"}:
+        features = len(official[f"{transformer}.in_layernorm.weight"])
+        return features == official[f"{transformer}.pos_embed"].shape[2]
+    return False
+
+
+def _our_name(transformer: str, part: str) -> str:
+    place = _SHARED[transformer]
+    if part in _PARTS:
+        return f"{place}.{_PARTS[part]}"
+    head = re.fullmatch(r"(mlp_head\.[01])\.(weight|bias)", part)
+    if head:
+        return f"{_HEAD[head[1]]}.{head[2]}"
+    block = re.fullmatch(r"blocks\.(\d+)\.(.+)\.(weight|bias)", part)
+    if not block:
+        raise KeyError(f"{transformer}.{part}")
+    return f"{place}.blocks.{block[1]}.{_BLOCK_PARTS[block[2]]}.{block[3]}"
+
+
+def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
+    names = ("audio", "video")
+    valid = {name: torch.ones(inputs[name].shape[:2], dtype=torch.bool) for name in names}
+    said: Prediction = module(Signals({n: Sequence(inputs[n], valid[n], 1.0) for n in names}))
+    found = {"logits_mean": said.scores}
+    for name in names:
+        found[f"logits_{name}"] = said.by_modality[name]
+        found[f"specific_{name}"] = said.embeddings[f"specific_{name}"]
+    return found
+
+
+OFFICIAL["uavm"] = Official(_build, _convert, _run)

@@ -1,0 +1,458 @@
+"""The promises of every model, each checked by one short function over small random signals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mien.errors import NothingPresent, OptionError
+from mien.models._base import Model, Task
+from mien.models._registry import create_model
+from mien.signals import Sequence, Signals
+
+TASKS = {
+    "categories, clip": Task.emotions(("neutral", "happiness", "sadness", "anger")),
+    "categories, frame": Task.emotions(("neutral", "happiness", "sadness", "anger"), "frame"),
+    "dimensions, clip": Task("dimensions", ("arousal", "valence")),
+    "dimensions, frame": Task("dimensions", ("arousal", "valence"), "frame"),
+}
+POISONS = (float("nan"), float("inf"), -float("inf"), 1e30)
+PADDING = 4  # steps added behind the signals
+
+
+@dataclass(frozen=True)
+class Modality:
+    """How one modality of the test signals looks.
+
+    Attributes:
+        shape: its feature axes.
+        steps: time steps of the whole sequence.
+        hop: seconds between them.
+        size: what the model is told of its feature size; by default the last axis.
+    """
+
+    shape: tuple[int, ...]
+    steps: int
+    hop: float
+    size: int | None = None
+
+    def told(self) -> int:
+        return self.size or self.shape[-1]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model by name, its options, what it is given and how far two results may be apart."""
+
+    name: str
+    modalities: Mapping[str, Modality]
+    options: Mapping[str, object] = field(default_factory=dict)
+    tolerance: float = 1e-5
+
+    def create(self, task: Task, seed: int = 0) -> Model:
+        torch.manual_seed(seed)
+        sizes = {name: modality.told() for name, modality in self.modalities.items()}
+        return create_model(self.name, task=task, modalities=sizes, **self.options).eval()
+
+    def signals(self, batch: int = 4, seed: int = 1) -> Signals:
+        """Everything present, lengths from whole to one quarter, a hole inside the second item."""
+        generator = torch.Generator().manual_seed(seed)
+        sequences = {}
+        for name, modality in self.modalities.items():
+            steps = modality.steps
+            values = torch.randn(batch, steps, *modality.shape, generator=generator)
+            valid = torch.ones(batch, steps, dtype=torch.bool)
+            for item in range(batch):
+                valid[item, steps - (item * steps) // batch :] = False
+            valid[1:2, steps // 4 : steps // 4 + max(1, steps // 8)] = False
+            sequences[name] = Sequence(values, valid, modality.hop)
+        return Signals(sequences)
+
+
+def check_contract(
+    name: str,
+    *,
+    audio: int | tuple[int, ...] | None = 6,
+    video: int | tuple[int, ...] | None = 5,
+    audio_steps: int = 40,
+    video_steps: int = 16,
+    audio_hop: float = 0.1,
+    video_hop: float = 0.25,
+    sizes: Mapping[str, int] | None = None,
+    more: Mapping[str, Modality] | None = None,
+    tasks: tuple[str, ...] = tuple(TASKS),
+    tolerance: float = 1e-5,
+    **options: object,
+) -> None:
+    """Check every promise for each task that the model accepts.
+
+    Args:
+        name: of the model.
+        audio: feature size or feature axes; None for a model without audio.
+        video: the same for video.
+        audio_steps: time steps; by default both modalities last four seconds.
+        video_steps: time steps.
+        audio_hop: seconds between steps.
+        video_hop: seconds between steps.
+        sizes: feature sizes to tell the model where they are not the last feature axis.
+        more: further modalities.
+        tasks: keys of `TASKS`.
+        tolerance: largest difference between scores that should be equal, as a part of their
+            scale where that is above one.
+        options: of the model.
+    """
+    given = {"audio": (audio, audio_steps, audio_hop), "video": (video, video_steps, video_hop)}
+    modalities = {
+        modality: Modality(
+            shape if isinstance(shape, tuple) else (shape,),
+            steps,
+            hop,
+            (sizes or {}).get(modality),
+        )
+        for modality, (shape, steps, hop) in given.items()
+        if shape is not None
+    } | dict(more or {})
+    subject = Subject(name, modalities, options, tolerance)
+    accepted = [TASKS[task] for task in tasks if accepts(subject, TASKS[task])]
+    assert accepted, f"{name} accepts no task at all"
+    for task in accepted:
+        for check in CHECKS:
+            try:
+                check(subject, task)
+            except AssertionError as error:
+                words = f"{name}, {task.kind} per {task.per}, {check.__name__}: {error}"
+                raise AssertionError(words) from error
+
+
+def accepts(subject: Subject, task: Task) -> bool:
+    """False where creating the model says that its mathematics forbids the task."""
+    try:
+        subject.create(task)
+    except OptionError as error:
+        if len(error.problem) < 10:
+            raise AssertionError(f"the refusal should say why: {error}") from error
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def scores(model: Model, signals: Signals) -> Tensor:
+    with torch.no_grad():
+        found: Tensor = model(signals).scores
+    return found
+
+
+def only(signals: Signals, names: tuple[str, ...]) -> Signals:
+    return Signals({name: signals[name] for name in names})
+
+
+def hidden(signals: Signals, names: tuple[str, ...], items: slice = slice(None)) -> Signals:
+    """The same signals, nothing of these modalities observed for these items."""
+    sequences = dict(signals)
+    for name in names:
+        valid = sequences[name].valid.clone()
+        valid[items] = False
+        sequences[name] = replace(sequences[name], valid=valid)
+    return Signals(sequences)
+
+
+def poisoned(signals: Signals, poison: float) -> Signals:
+    """Another value wherever nothing was observed."""
+    sequences = {}
+    for name, sequence in signals.items():
+        valid = sequence.valid.view(*sequence.valid.shape, *[1] * (sequence.values.ndim - 2))
+        values = torch.where(valid, sequence.values, torch.tensor(poison))
+        sequences[name] = replace(sequence, values=values)
+    return Signals(sequences)
+
+
+def padded(signals: Signals, poison: float = 3.0) -> Signals:
+    """Steps behind the end where nothing is observed; equally long in seconds for all."""
+    longest = max(sequence.hop for sequence in signals.values())
+    sequences = {}
+    for name, sequence in signals.items():
+        steps = round(PADDING * longest / sequence.hop)
+        tail = torch.full_like(sequence.values[:, :1], poison).repeat_interleave(steps, dim=1)
+        unseen = torch.zeros(len(tail), steps, dtype=torch.bool)
+        sequences[name] = Sequence(
+            torch.cat([sequence.values, tail], dim=1),
+            torch.cat([sequence.valid, unseen], dim=1),
+            sequence.hop,
+        )
+    return Signals(sequences)
+
+
+def item(signals: Signals, index: int) -> Signals:
+    part = slice(index, index + 1)
+    return Signals(
+        {n: replace(s, values=s.values[part], valid=s.valid[part]) for n, s in signals.items()}
+    )
+
+
+def mixed(signals: Signals) -> Signals:
+    """Item 0 complete; each following item lacks one more modality in turn; holes stay."""
+    names = list(signals)
+    for index in range(1, signals.batch):
+        if len(names) > 1:
+            lost = (names[index % len(names)],)
+            signals = hidden(signals, lost, slice(index, index + 1))
+    return signals
+
+
+def subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for bits in range(1, 2 ** len(names)):
+        yield tuple(name for place, name in enumerate(names) if bits >> place & 1)
+
+
+def steps_of(signals: Signals) -> int:
+    return max(sequence.valid.shape[1] for sequence in signals.values())
+
+
+def observed(signals: Signals) -> Tensor:
+    """``(batch, time)``: at which steps of the finest grid anything was observed."""
+    finest = max(signals.values(), key=lambda sequence: sequence.valid.shape[1])
+    steps = torch.arange(finest.valid.shape[1])
+    found = torch.zeros_like(finest.valid)
+    for sequence in signals.values():
+        places = ((steps + 0.5) * (finest.hop / sequence.hop)).long()
+        inside = places < sequence.valid.shape[1]
+        found |= sequence.valid[:, places.clamp(max=sequence.valid.shape[1] - 1)] & inside
+    return found
+
+
+def assert_equal(subject: Subject, mine: Tensor, expected: Tensor, why: str) -> None:
+    assert bool(expected.isfinite().all()), f"{why}: not finite"
+    limit = subject.tolerance * max(1.0, float(expected.abs().max()))
+    difference = float((mine - expected).abs().max())
+    assert difference <= limit, f"{why}: scores differ by {difference:.2e}, allowed {limit:.2e}"
+
+
+def assert_equal_where_observed(
+    subject: Subject, task: Task, mine: Tensor, expected: Tensor, signals: Signals, why: str
+) -> None:
+    """Per frame only steps at which something was observed are compared."""
+    if task.per == "frame":
+        seen = observed(signals)
+        mine, expected = mine[:, : seen.shape[1]][seen], expected[:, : seen.shape[1]][seen]
+    assert_equal(subject, mine, expected, why)
+
+
+def target_of(task: Task, like: Tensor) -> Tensor:
+    generator = torch.Generator().manual_seed(5)
+    if task.kind == "dimensions":
+        return torch.rand(like.shape, generator=generator) * 2 - 1
+    return torch.randint(0, len(task.names), like.shape[:-1], generator=generator)
+
+
+def gradients(model: Model, task: Task, signals: Signals) -> dict[str, Tensor | None]:
+    model.zero_grad()
+    torch.manual_seed(3)  # the same dropout each time
+    prediction = model(signals)
+    loss = model.loss(prediction, target_of(task, prediction.scores))
+    assert loss.ndim == 0, f"the loss has shape {tuple(loss.shape)}"
+    assert bool(loss.isfinite()), "the loss is not finite"
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+
+
+# ---------------------------------------------------------------- promises
+
+
+def gives_the_promised_shape(subject: Subject, task: Task) -> None:
+    signals = subject.signals()
+    found = scores(subject.create(task), signals)
+    time = (steps_of(signals),) if task.per == "frame" else ()
+    assert found.shape == (signals.batch, *time, len(task.names)), tuple(found.shape)
+    assert found.dtype == torch.float32
+
+
+def is_finite_for_each_subset(subject: Subject, task: Task) -> None:
+    model, whole = subject.create(task), subject.signals()
+    for names in subsets(tuple(whole)):
+        signals = only(whole, names)
+        found = scores(model, signals)
+        time = (steps_of(signals),) if task.per == "frame" else ()
+        assert found.shape == (signals.batch, *time, len(task.names)), (names, tuple(found.shape))
+        assert bool(found.isfinite().all()), f"only {names}: not finite"
+        lost = tuple(set(whole) - set(names))
+        withheld = scores(model, poisoned(hidden(whole, lost), float("nan")))
+        assert bool(withheld.isfinite().all()), f"without {lost}: not finite"
+        if task.per == "clip":
+            assert_equal(subject, withheld, found, f"{lost} hidden rather than left out")
+
+
+def is_finite_for_the_shortest(subject: Subject, task: Task) -> None:
+    model = subject.create(task)
+    for steps in (1, 2, 3):
+        sequences = {
+            name: Sequence(s.values[:, :steps], s.valid[:, :steps], s.hop)
+            for name, s in subject.signals(batch=1).items()
+        }
+        for names in subsets(tuple(sequences)):
+            found = scores(model, only(Signals(sequences), names))
+            assert bool(found.isfinite().all()), f"{steps} steps of {names}: not finite"
+
+
+def ignores_values_that_are_not_valid(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    for case, clean in (("complete", signals), ("mixed", mixed(signals))):
+        expected = scores(model, clean)
+        for poison in POISONS:
+            found = scores(model, poisoned(clean, poison))
+            assert_equal(subject, found, expected, f"{case} batch, {poison} under valid=False")
+
+
+def ignores_padding(subject: Subject, task: Task) -> None:
+    model, whole = subject.create(task), subject.signals()
+    for signals in [mixed(whole), *(only(whole, names) for names in subsets(tuple(whole)))]:
+        expected, found = scores(model, signals), scores(model, padded(signals, float("nan")))
+        assert bool(found.isfinite().all()), "padding makes scores that are not finite"
+        words = f"padding behind {', '.join(signals)}"
+        assert_equal_where_observed(subject, task, found, expected, signals, words)
+
+
+def treats_each_item_alone(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    for case, batch in (("complete", signals), ("mixed", mixed(signals))):
+        together = scores(model, batch)
+        for index in range(batch.batch):
+            alone = scores(model, item(batch, index))
+            words = f"item {index} of the {case} batch alone"
+            assert_equal(subject, together[index : index + 1], alone, words)
+
+
+def is_deterministic_and_leaves_its_input(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    before = {name: (s.values.clone(), s.valid.clone()) for name, s in signals.items()}
+    first, second = scores(model, signals), scores(model, signals)
+    assert torch.equal(first, second), "two runs differ"
+    for name, sequence in signals.items():
+        assert torch.equal(sequence.values, before[name][0]), f"{name}: values were changed"
+        assert torch.equal(sequence.valid, before[name][1]), f"{name}: valid was changed"
+
+
+def listens_to_each_modality(subject: Subject, task: Task) -> None:
+    # Fresh deep networks answer almost the same to everything until batch statistics stretch it.
+    def answer(training: bool, given: Signals) -> Tensor:
+        torch.manual_seed(3)
+        return scores(subject.create(task).train(training), given)
+
+    signals = subject.signals()
+    before = {training: answer(training, signals) for training in (False, True)}
+    for name, sequence in signals.items():
+        changed = replace(sequence, values=sequence.values.flip(0) * 1.5 + 0.5)
+        other = Signals({**signals, name: changed})
+        changes = [float((answer(t, other) - found).abs().max()) for t, found in before.items()]
+        assert max(changes) > 1e-7, f"{name} changes nothing"
+
+
+def ignores_what_it_does_not_know(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    stranger = Sequence(torch.randn(4, 9, 3), torch.ones(4, 9, dtype=torch.bool), 0.5)
+    expected = scores(model, signals)
+    found = scores(model, Signals({**signals, "stranger": stranger}))
+    assert_equal(subject, found, expected, "an unknown modality")
+
+
+def gives_every_parameter_a_gradient(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    # In training a bias before batch normalisation has none, in evaluation an auxiliary loss may
+    # be off: what counts is that every parameter learns in one of the two.
+    learning: set[str] = set()
+    for training in (False, True):
+        found = gradients(model.train(training), task, signals)
+        for name, gradient in found.items():
+            if gradient is not None:
+                assert bool(gradient.isfinite().all()), f"{name}: gradient is not finite"
+                if bool((gradient != 0).any()):
+                    learning.add(name)
+    lost = sorted(set(found) - learning)
+    assert not lost, f"no gradient for {', '.join(lost)}"
+
+
+def learns_from_incomplete_items(subject: Subject, task: Task) -> None:
+    model = subject.create(task)
+    whole = subject.signals()
+    for signals in (mixed(whole), *(only(whole, names) for names in subsets(tuple(whole)))):
+        clean = gradients(model.eval(), task, signals)
+        dirty = gradients(model.eval(), task, poisoned(signals, float("nan")))
+        for name, gradient in dirty.items():
+            expected = clean[name]
+            assert (gradient is None) == (expected is None), f"{name}: gradient comes and goes"
+            if gradient is not None and expected is not None:
+                why = f"gradient of {name} with NaN under valid=False, given {', '.join(signals)}"
+                assert_equal(subject, gradient, expected, why)
+        for name, gradient in gradients(model.train(), task, poisoned(signals, 1e30)).items():
+            if gradient is not None:
+                assert bool(gradient.isfinite().all()), f"{name}: not finite in training"
+
+
+def trains_on_values_that_are_valid_only(subject: Subject, task: Task) -> None:
+    """In training too: no batch statistic may contain what was not observed."""
+    signals = mixed(subject.signals())
+    states = []
+    for poison in (0.0, 100.0):
+        model = subject.create(task).train()
+        torch.manual_seed(3)
+        model(poisoned(signals, poison))
+        states.append({k: v for k, v in model.state_dict().items() if v.is_floating_point()})
+    for name, value in states[0].items():
+        assert_equal(subject, states[1][name], value, f"{name} after one training step")
+
+
+def keeps_its_numbers_in_a_file(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), mixed(subject.signals())
+    again = subject.create(task, seed=11)
+    again.load_state_dict(load(save(model.state_dict())), strict=True)
+    assert torch.equal(scores(again, signals), scores(model, signals))
+
+
+def says_when_nothing_is_present(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    names = tuple(signals)
+    stranger = Sequence(torch.randn(4, 9, 3), torch.ones(4, 9, dtype=torch.bool), 0.5)
+    for empty in (
+        Signals({}),
+        Signals({"stranger": stranger}),
+        hidden(signals, names),
+        hidden(signals, names, slice(2, 3)),
+        hidden(only(signals, names[:1]), names[:1], slice(0, 1)),
+    ):
+        with pytest.raises(NothingPresent):
+            model(empty)
+
+
+def works_with_one_modality(subject: Subject, task: Task) -> None:
+    """Where the model can be built for a single one, which it may refuse."""
+    for name in subject.modalities if len(subject.modalities) > 1 else ():
+        single = replace(subject, modalities={name: subject.modalities[name]})
+        if accepts(single, task):
+            is_finite_for_each_subset(single, task)
+            treats_each_item_alone(single, task)
+            gives_every_parameter_a_gradient(single, task)
+
+
+CHECKS = (
+    gives_the_promised_shape,
+    is_finite_for_each_subset,
+    is_finite_for_the_shortest,
+    ignores_values_that_are_not_valid,
+    ignores_padding,
+    treats_each_item_alone,
+    is_deterministic_and_leaves_its_input,
+    listens_to_each_modality,
+    ignores_what_it_does_not_know,
+    gives_every_parameter_a_gradient,
+    learns_from_incomplete_items,
+    trains_on_values_that_are_valid_only,
+    keeps_its_numbers_in_a_file,
+    says_when_nothing_is_present,
+    works_with_one_modality,
+)

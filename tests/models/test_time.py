@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.errors import NothingPresent, OptionError
+from mien.layers.time import align, sliding, window_starts
+from mien.models._base import Prediction
+from mien.signals import Sequence, Signals
+
+
+def sequence(rows, hop=1.0, valid=None):
+    values = torch.tensor(rows, dtype=torch.float32).unsqueeze(-1)
+    mask = torch.ones(values.shape[:2], dtype=torch.bool) if valid is None else torch.tensor(valid)
+    return Sequence(values, mask, hop)
+
+
+def test_a_coarse_step_is_held():
+    signals = Signals({"a": sequence([[1, 2, 3, 4]], 0.5), "b": sequence([[10, 20]], 1.0)})
+    aligned = align(signals, ("a", "b"))
+    assert aligned.values["b"].flatten().tolist() == [10, 10, 20, 20]
+    assert aligned.values["a"].flatten().tolist() == [1, 2, 3, 4]
+    assert aligned.steps == 4
+
+
+def test_a_ratio_that_is_no_whole_number():
+    signals = Signals({"a": sequence([[0] * 5], 0.1), "b": sequence([[1, 2]], 0.25)})
+    assert align(signals, ("a", "b")).values["b"].flatten().tolist() == [1, 1, 2, 2, 2]
+
+
+def test_linear_between_middles_of_valid_steps():
+    valid = [[True, True, False, True]]
+    signals = Signals(
+        {"a": sequence([[0] * 8], 0.5), "b": sequence([[0, 4, float("nan"), 8]], 1.0, valid)}
+    )
+    aligned = align(signals, ("a", "b"), between="linear")
+    assert aligned.values["b"].flatten().tolist() == [0, 1, 3, 4, 0, 0, 8, 8]
+    assert aligned.valid["b"].tolist() == [[True] * 4 + [False] * 2 + [True] * 2]
+
+
+def test_each_item_has_the_grid_of_what_it_has():
+    valid = [[True] * 4, [False] * 4]
+    signals = Signals(
+        {"a": sequence([[1, 2, 3, 4]] * 2, 0.5, valid), "b": sequence([[10, 20]] * 2, 1.0)}
+    )
+    aligned = align(signals, ("a", "b"))
+    assert aligned.hop.tolist() == [0.5, 1.0]
+    assert aligned.values["b"][1].flatten().tolist()[:2] == [10, 20]
+    assert aligned.valid["b"].tolist() == [[True] * 4, [True, True, False, False]]
+    spread = aligned.spread(aligned.values["b"]).squeeze(-1)
+    assert spread.tolist() == [[10, 10, 20, 20]] * 2
+
+
+def test_values_that_are_not_valid_are_gone():
+    signals = Signals({"a": sequence([[float("nan"), 2]], valid=[[False, True]])})
+    aligned = align(signals, ("a",))
+    assert aligned.values["a"].flatten().tolist() == [0, 2]
+    with pytest.raises(NothingPresent):
+        align(signals, ("b",))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 60),
+    st.sampled_from([0.02, 0.04, 0.1, 0.5]),
+    st.sampled_from([1, 1.5, 2, 2.5, 5]),
+)
+def test_alignment_keeps_to_time(coarse_steps, hop, ratio):
+    steps = math.ceil(coarse_steps * ratio)
+    rows = [list(range(coarse_steps))]
+    signals = Signals({"a": sequence([[0] * steps], hop), "b": sequence(rows, hop * ratio)})
+    aligned = align(signals, ("a", "b"))
+    assert aligned.steps == steps
+    for step, value in enumerate(aligned.values["b"].flatten().tolist()):
+        if aligned.valid["b"][0, step]:
+            middle = (step + 0.5) / ratio
+            assert value - 1e-5 <= middle <= value + 1 + 1e-5
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 50), st.data())
+def test_windows_cover_everything(length, window, data):
+    stride = data.draw(st.integers(1, window))
+    starts = window_starts(length, window, stride)
+    covered = {step for start in starts for step in range(start, start + window)}
+    assert set(range(length)) <= covered
+    assert starts == sorted(set(starts))
+    assert starts[-1] + window == max(length, window)
+
+
+def pointwise(signals):
+    """Twice the values: what windows cannot change."""
+    found = signals["a"]
+    assert found.present.all()
+    scores = torch.where(found.valid.unsqueeze(-1), found.values * 2, 0.0)
+    return Prediction(scores, by_modality={"a": scores + 1})
+
+
+def window_mean(signals):
+    found = signals["a"]
+    mean = (found.values * found.valid.unsqueeze(-1)).sum(1, keepdim=True)
+    mean = mean / found.valid.sum(1)[:, None, None]
+    return Prediction(mean.expand_as(found.values))
+
+
+def test_windows_of_a_model_that_sees_one_step():
+    signals = Signals({"a": sequence([list(range(23)), list(range(23, 46))])})
+    for overlap in (0, 3, 6):
+        found = sliding(pointwise, signals, 7, overlap, windows_at_once=3)
+        assert torch.equal(found.scores, signals["a"].values * 2)
+        assert torch.equal(found.by_modality["a"], signals["a"].values * 2 + 1)
+
+
+def test_windows_are_averaged():
+    signals = Signals({"a": sequence([[0, 1, 2, 3, 4, 5]])})
+    found = sliding(window_mean, signals, 4, 2).scores.flatten().tolist()
+    assert found == [1.5, 1.5, 2.5, 2.5, 3.5, 3.5]
+
+
+def test_the_last_window_ends_with_what_was_observed():
+    rows, valid = [[0, 1, 2, 3, 4, 9, 9, 9]], [[True] * 5 + [False] * 3]
+    padded = sliding(window_mean, Signals({"a": sequence(rows, valid=valid)}), 4, 0).scores[0, :, 0]
+    alone = sliding(window_mean, Signals({"a": sequence([rows[0][:5]])}), 4, 0).scores[0, :, 0]
+    assert torch.equal(padded[:5], alone)
+    assert padded[5:].isnan().all()
+
+
+def test_windows_without_anything_are_left_out():
+    valid = [[True] * 2 + [False] * 6 + [True] * 2]
+    found = sliding(pointwise, Signals({"a": sequence([[1] * 10], valid=valid)}), 3, 0, fill=-1.0)
+    assert found.scores.flatten().tolist() == [2, 2, 0, -1, -1, -1, 0, 0, 2, 2]
+
+
+def test_windows_of_different_hops_stay_together():
+    signals = Signals({"a": sequence([list(range(12))], 0.5), "b": sequence([list(range(6))], 1.0)})
+
+    def difference(windows):
+        coarse = windows["b"].values.repeat_interleave(2, dim=1)
+        return Prediction(windows["a"].values - 2 * coarse)
+
+    found = sliding(difference, signals, 4, 1).scores.flatten().tolist()
+    assert found == [0, 1] * 6
+
+
+def test_what_windows_cannot_do():
+    signals = Signals({"a": sequence([[1, 2, 3]])})
+    with pytest.raises(OptionError, match="overlap"):
+        sliding(pointwise, signals, 2, 2)
+    with pytest.raises(OptionError, match="per frame"):
+        sliding(lambda s: Prediction(s["a"].values[:, 0]), signals, 2, 1)
+    with pytest.raises(NothingPresent):
+        sliding(pointwise, Signals({"a": signals["a"].hidden()}), 2, 1)
+    with pytest.raises(NothingPresent):
+        sliding(pointwise, Signals({}), 2, 1)
