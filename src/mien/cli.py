@@ -108,15 +108,28 @@ def formats() -> None:
 
 
 @app.command()
-def models() -> None:
-    """List the trained models, their licences and where their cards are."""
-    from mien import weights
-    from mien.models import list_trained
+def models(
+    audio: Annotated[int, typer.Option(help="Features of a step of sound, for the counts.")] = 74,
+    video: Annotated[int, typer.Option(help="Features of a step of picture.")] = 35,
+) -> None:
+    """List all models, and the trained ones that `analyze` can use."""
+    from rich import box
+    from rich.table import Table
 
+    from mien import weights
+    from mien.models import describe_model, list_models, list_trained
+
+    table = Table("name", "paper", "parameters", "tasks", "a missing modality", box=box.SIMPLE)
+    table.columns[0].no_wrap, table.columns[2].justify = True, "right"
+    for name in list_models():
+        facts = describe_model(name, {"audio": audio, "video": video})
+        tasks = "all four" if len(facts.tasks) == 4 else ", ".join(facts.tasks)
+        table.add_row(name, facts.paper, f"{facts.parameters:,}", tasks, facts.missing)
+    _out.print(table)
+    _out.print("Trained, for `mien analyze --model`:")
     files = weights.trained()
     for name in list_trained():
-        file = files[name]
-        _out.print(f"{name:24} {file.licence}; card: {file.path.with_name(file.card)}")
+        _out.print(f"  {name}: {files[name].licence}", markup=False)
 
 
 def main() -> None:

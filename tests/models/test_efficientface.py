@@ -98,6 +98,16 @@ def test_refuses_what_is_no_face_crop():
             network(torch.zeros(shape))
 
 
+def test_many_faces_are_described_as_few():
+    torch.manual_seed(0)
+    network = EfficientFace(**SMALL).eval()
+    faces = torch.rand(19, 3, 16, 16)
+    with torch.no_grad():
+        together, alone = network(faces), torch.cat([network(face[None]) for face in faces])
+    torch.testing.assert_close(together, alone)
+    torch.testing.assert_close(network(faces), together)
+
+
 def test_without_classes_gives_features():
     network = EfficientFace(**{**SMALL, "classes": None}).eval()
     faces = torch.rand(2, 3, 32, 32)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.errors import NothingPresent
+from mien.errors import NothingPresent, OptionError
 from mien.missing import withhold
 from mien.models import LinearProbe, PersonBaseline, Task, create_model
 from mien.models.linear_probe import Description, describe
@@ -84,7 +84,7 @@ def test_nothing_present_is_a_clear_error():
 
 
 def test_per_frame_and_dimensions_are_refused():
-    with pytest.raises(ValueError, match="per clip"):
+    with pytest.raises(OptionError, match="per clip"):
         create_model("linear_probe", task=Task("dimensions", ("valence",)), modalities=SIZES)
 
 

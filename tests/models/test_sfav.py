@@ -134,9 +134,8 @@ def official_state(name, model):
         elif part == "fusion":
             modality, _, layer = inner.partition(".")
             block = ("av" if modality == "audio" else "va") + ("" if name == "sfav_lt" else "1")
-            if name == "sfav_ia" and layer == "keys":
-                value = torch.cat([value, torch.full_like(value, 3.0)])  # values, unused
-            state[f"{block}.{OFFICIAL_BLOCK[layer]}.{kind}"] = value
+            unused = [torch.full_like(value, 3.0)] if layer == "keys" else []  # values
+            state[f"{block}.{OFFICIAL_BLOCK[layer]}.{kind}"] = torch.cat([value, *unused])
         elif part == "classifier":
             state[f"classifier_1.0.{rest}"] = value
     return state

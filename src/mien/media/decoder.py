@@ -214,7 +214,19 @@ class Decoder:
     def _begin(self, path: str | Path, verb: str, **options: object) -> Stream:
         if self._active is not None:
             self._active.close()
-        file = plain_file(path)
+        command = {"verb": verb, "path": plain_file(path), **options}
+        used = self._child is not None
+        try:
+            self._active = self._open(path, command)
+        except DecoderCrash:
+            if not used:
+                raise
+            # It may have died of whatever came before; this file deserves a child of its own.
+            self.close()
+            self._active = self._open(path, command)
+        return self._active
+
+    def _open(self, path: str | Path, command: dict[str, object]) -> Stream:
         if self._child is None or not self._child.alive():
             self.close()
             self._child = Child(self.limits)
@@ -222,9 +234,8 @@ class Decoder:
             # The first sign of life; importing its libraries is no fault of the file's.
             self._receive(str(path), Patience(replace(self.limits, deadline_s=_START_UP_S)))
         number = next(self._numbers)
-        self._child.command(verb=verb, number=number, path=file, **options)
-        self._active = Stream(self, number, str(path))
-        return self._active
+        self._child.command(number=number, **command)
+        return Stream(self, number, str(path))
 
     def _stop(self, number: int) -> None:
         if self._child is not None:

@@ -1,24 +1,45 @@
-"""Models by name."""
+"""Models by name, with what a table of them says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
 
 from mien.errors import OptionError
 from mien.models._base import Model, Task
 
-_MODELS: dict[str, type[Model]] = {}
 _Class = TypeVar("_Class", bound=type[Model])
+_PER: tuple[Literal["clip", "frame"], ...] = ("clip", "frame")
 
 
-def register(name: str) -> Callable[[_Class], _Class]:
-    """Class decorator that makes a model available under a name."""
+@dataclass(frozen=True)
+class Entry:
+    """A model of the registry.
+
+    Attributes:
+        model: its class.
+        paper: where it comes from, authors and year.
+        missing: what stands for a modality that is missing, a clause.
+    """
+
+    model: type[Model]
+    paper: str
+    missing: str
+
+
+_MODELS: dict[str, Entry] = {}
+
+
+def register(name: str, *, paper: str, missing: str) -> Callable[[_Class], _Class]:
+    """Class decorator that makes a model available under a name; see `Entry`."""
 
     def keep(model: _Class) -> _Class:
         if name in _MODELS:
             raise ValueError(f"two models are called {name}")
-        _MODELS[name] = model
+        _MODELS[name] = Entry(model, paper, missing)
         return model
 
     return keep
@@ -41,8 +62,57 @@ def create_model(
         options: the model's own keyword options; its class documents them.
 
     Raises:
-        OptionError: no model has that name.
+        OptionError: no model has that name, or its mathematics forbids the task.
     """
+    return _entry(name).model(task, modalities, **options)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """One row of the table of models.
+
+    Attributes:
+        name: of the model.
+        paper: where it comes from.
+        parameters: trainable numbers, for the given sizes and seven emotions per clip.
+        tasks: those that its mathematics allows, as ``categories per clip``.
+        missing: what stands for a modality that is missing.
+    """
+
+    name: str
+    paper: str
+    parameters: int
+    tasks: tuple[str, ...]
+    missing: str
+
+
+def describe_model(name: str, modalities: Mapping[str, int]) -> ModelFacts:
+    """What there is to say about a model; nothing of its size is allocated.
+
+    Args:
+        name: one of `list_models`.
+        modalities: feature size of each modality.
+
+    Raises:
+        OptionError: no model has that name, or it cannot have those modalities.
+    """
+    emotions = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+    entry, tasks, parameters = _entry(name), [], 0
+    for per in _PER:
+        for task in (Task.emotions(emotions, per), Task("dimensions", ("arousal", "valence"), per)):
+            try:
+                with torch.device("meta"):
+                    model = entry.model(task, modalities)
+            except OptionError:
+                continue
+            parameters = parameters or sum(p.numel() for p in model.parameters())
+            tasks.append(f"{task.kind} per {task.per}")
+    if not tasks:
+        raise OptionError(f"{name} cannot have the modalities {dict(modalities)}")
+    return ModelFacts(name, entry.paper, parameters, tuple(tasks), entry.missing)
+
+
+def _entry(name: str) -> Entry:
     if name not in _MODELS:
         raise OptionError(f"no model is called {name}", advice=f"choose from {list_models()}")
-    return _MODELS[name](task, modalities, **options)
+    return _MODELS[name]

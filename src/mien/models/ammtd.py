@@ -38,7 +38,8 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError
-from mien.models._unroll import Cross, Layer, Memory, Unroll, step
+from mien.models._decoder_step import Cross, Layer, Memory, step
+from mien.models._unroll import Unroll
 
 
 class DecoderLayer(nn.Module):

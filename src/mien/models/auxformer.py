@@ -75,7 +75,7 @@ class AuxiliaryHead(nn.Module):
         return scores
 
 
-@register("auxformer")
+@register("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
 class AuxFormer(Model):
     """See the head of this file.
 

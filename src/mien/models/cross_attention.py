@@ -157,7 +157,7 @@ def _softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
     return torch.where(mask, scores.masked_fill(~mask, lowest).softmax(dim), 0.0)
 
 
-@register("cross_attention")
+@register("cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended")
 class CrossAttention(FeatureFusion):
     """Cross-attentional fusion in a single iteration; see the head of this file.
 
@@ -244,7 +244,11 @@ class CrossAttention(FeatureFusion):
         }
 
 
-@register("cross_attention_2stage")
+@register(
+    "cross_attention_2stage",
+    paper="Lee et al. 2021",
+    missing="the other passes unattended",
+)
 class TwoStageCrossAttention(CrossAttention):
     """The same with two stages, of which the second attends to what the first one gave.
 

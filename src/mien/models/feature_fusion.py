@@ -235,7 +235,7 @@ def _made(
     return made
 
 
-@register("concat")
+@register("concat", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class Concatenation(FeatureFusion):
     """[X_v; X_a]: concatenated features to the fully connected layers.
 
@@ -255,7 +255,7 @@ class Concatenation(FeatureFusion):
         return Fused(concatenate(aligned.values))
 
 
-@register("lstm_fusion")
+@register("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class LstmFusion(FeatureFusion):
     """LSTM([X_v; X_a]), then the fully connected layers.
 
@@ -287,7 +287,7 @@ class LstmFusion(FeatureFusion):
         return Fused(self.lstm(concatenate(aligned.values))[0])
 
 
-@register("self_attention")
+@register("self_attention", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class SelfAttention(FeatureFusion):
     """softmax(Q K^T / sqrt(d)) V over the steps of [X_v; X_a], then the fully connected layers.
 

@@ -127,7 +127,7 @@ class Recurrent(nn.Module):
         return regressed
 
 
-@register("late_lstm")
+@register("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
 class LateLSTM(Model):
     """See the head of this file.
 

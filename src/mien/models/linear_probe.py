@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from mien.errors import OptionError
 from mien.models._base import Model, Prediction, Task
 from mien.models._registry import register
 from mien.signals import Sequence, Signals
@@ -68,13 +69,16 @@ class _Head(nn.Module):
         return scores
 
 
-@register("linear_probe")
+@register("linear_probe", paper="none: frozen features", missing="left out of the product")
 class LinearProbe(Model):
     """See the head of this file.
 
     Args:
         task: categories per clip.
         modalities: feature sizes before pooling.
+
+    Raises:
+        OptionError: another task.
     """
 
     trust: Tensor
@@ -82,7 +86,10 @@ class LinearProbe(Model):
     def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
         super().__init__(task, modalities)
         if task.kind != "categories" or task.per != "clip":
-            raise ValueError("a product of experts is defined over categories, one answer per clip")
+            raise OptionError(
+                "linear_probe fuses probabilities of categories, one answer per clip",
+                advice="give it that task, or choose another model",
+            )
         self.heads = nn.ModuleDict(
             {name: _Head(2 * size, len(task.names)) for name, size in self.modalities.items()}
         )

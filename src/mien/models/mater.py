@@ -135,7 +135,7 @@ class _Encoder(nn.Module):
         return Encoded(x, extras)
 
 
-@register("mater")
+@register("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
 class Mater(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 

@@ -157,7 +157,7 @@ def concordance_loss(
     return ccc_loss(scores, target, dim=-2, valid=mask)
 
 
-@register("mmte_ammtd")
+@register("mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention")
 class MMTEWithAMMTD(_OverMMTE):
     """Encoder and autoregressive decoder; the paper's own model.
 
@@ -220,7 +220,7 @@ class MMTEWithAMMTD(_OverMMTE):
         return Stream(self.encoder, self.decoder, self.regression, batch, stride=stride)
 
 
-@register("mmte_fc")
+@register("mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
 class MMTEWithFC(_OverMMTE):
     """Encoder and the regression network alone; the paper's "MMTE + FC (ERN)".
 
@@ -240,7 +240,7 @@ class MMTEWithFC(_OverMMTE):
         return Prediction(self.regression(encoded.complete(self.modalities)))
 
 
-@register("mmte_lstm")
+@register("mmte_lstm", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
 class MMTEWithLSTM(_OverMMTE):
     """Encoder and LSTM; the paper's "MMTE + LSTM".
 

@@ -79,7 +79,7 @@ class OutputBlock(nn.Module):
         return scores
 
 
-@register("mult")
+@register("mult", paper="Tsai et al. 2019", missing="zeros in its place")
 class MulT(Model):
     """See the head of this file.
 

@@ -275,7 +275,7 @@ class _TransformerFusion(SFAV):
         }
 
 
-@register("sfav_lt")
+@register("sfav_lt", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class LateTransformer(_TransformerFusion):
     """Late transformer fusion: a block per direction behind both branches (equation 2).
 
@@ -300,7 +300,7 @@ class LateTransformer(_TransformerFusion):
         return _Fused(fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()})
 
 
-@register("sfav_it")
+@register("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateTransformer(_TransformerFusion):
     """Intermediate transformer fusion: blocks between the stages, added to their branches.
 
@@ -327,7 +327,7 @@ class IntermediateTransformer(_TransformerFusion):
         return _Fused(self._through(tracks, 1), named)
 
 
-@register("sfav_ia")
+@register("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateAttention(SFAV):
     """Intermediate attention fusion: each branch weighted by the other's attention (equation 3).
 

@@ -151,14 +151,14 @@ class OneDirection(SFAV):
         return _Fused({self.asking: asking.of_values(block)}, {"fusion": block})
 
 
-@register("tav")
+@register("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TAV(OneDirection):
     """Fusion from audio to video: video asks, audio gives keys and values."""
 
     asking, asked = VIDEO, AUDIO
 
 
-@register("tva")
+@register("tva", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TVA(OneDirection):
     """Fusion from video to audio: audio asks, video gives keys and values."""
 

@@ -39,7 +39,7 @@ from mien.models._registry import register
 from mien.signals import Signals
 
 
-@register("tlstm")
+@register("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
 class TLSTM(Model):
     """See the head of this file.
 

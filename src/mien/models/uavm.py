@@ -114,7 +114,7 @@ class Transformer(nn.Module):
         return x
 
 
-@register("uavm")
+@register("uavm", paper="Gong et al. 2022", missing="left out of the mean")
 class UAVM(Model):
     """See the head of this file.
 

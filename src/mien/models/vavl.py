@@ -135,7 +135,7 @@ def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) ->
     )
 
 
-@register("vavl")
+@register("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
 class Vavl(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 
@@ -282,7 +282,11 @@ class Vavl(Branches):
         return out
 
 
-@register("unimodal_conformer")
+@register(
+    "unimodal_conformer",
+    paper="Goncalves et al. 2023, baseline",
+    missing="the network of the other one",
+)
 class UnimodalConformer(Branches):
     """VAVL's sixth baseline: five conformer blocks, mean over time, fully connected layers.
 
