@@ -6,14 +6,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mien import schema
+from mien._closing import Closing
 from mien._version import __version__
 from mien.errors import MienError, OptionError
 from mien.features.observation import Observation
@@ -49,7 +48,7 @@ class Outcome:
     error: MienError | None = None
 
 
-class Recognizer:
+class Recognizer(Closing):
     """Holds a model and the encoders, loaded once, and reads recordings with them.
 
     Args:
@@ -88,17 +87,6 @@ class Recognizer:
             )
         self._readers = DefaultReaders()
         self.decoder = Decoder(limits=limits)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the decoder's process."""

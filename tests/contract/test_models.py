@@ -8,10 +8,7 @@ import pytest
 import torch
 
 from contract.contract import check_contract
-from golden.check import import_families
 from mien.models import list_models
-
-import_families()
 
 SFAV = {"widths": {"audio": (4, 6, 6, 8), "video": (4, 4, 6, 8)}}
 MMTE = {
@@ -30,7 +27,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "cross_attention": {"hidden": 8},
     "cross_attention_2stage": {"hidden": 8},
     "late_lstm": {"widths": {"audio": 6, "video": 6}, "fusion_width": 5, "hidden": 6},
-    "linear_probe": {"tasks": ("categories, clip",)},
     "lstm_fusion": {"hidden": 8, "width": 6},
     "mater": {"width": 8, "layers": 2, "heads": 2, "feedforward": 12},
     "mmte_ammtd": MMTE,

@@ -11,7 +11,6 @@ implementation that mien knows.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import sys
@@ -25,27 +24,6 @@ from torch import Tensor, nn
 
 from mien.errors import MienError
 from mien.models import _official
-
-FAMILIES = (
-    "mien.layers.conformer",
-    "mien.layers.crossmodal",
-    "mien.layers.tcn",
-    "mien.models.auxformer",
-    "mien.models.cross_attention",
-    "mien.models.efficientface",
-    "mien.models.feature_fusion",
-    "mien.models.i3d",
-    "mien.models.late_lstm",
-    "mien.models.mater",
-    "mien.models.mmte",
-    "mien.models.mult",
-    "mien.models.sfav",
-    "mien.models.spectrogram_cnn",
-    "mien.models.tav",
-    "mien.models.tlstm",
-    "mien.models.uavm",
-    "mien.models.vavl",
-)
 
 # The output whose sum was differentiated; `by gradient` where it depends on the gradient's name.
 DIFFERENTIATED: Mapping[str, str | Mapping[str, str]] = {
@@ -127,15 +105,6 @@ class Golden:
             if group.startswith("output_"):
                 found |= {f"{group}/{name}": value for name, value in tensors.items()}
         return found
-
-
-def import_families() -> None:
-    """Import all modules that register models or official implementations."""
-    for module in FAMILIES:
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            print(f"warning: {module} is left out: {error!r}", file=sys.stderr)  # noqa: T201
 
 
 def read(path: Path) -> Golden:
@@ -343,5 +312,4 @@ def main(paths: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    import_families()
     sys.exit(main(sys.argv[1:]))

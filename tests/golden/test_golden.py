@@ -10,10 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from golden.check import Unreadable, check_file, import_families, main
+from golden.check import Unreadable, check_file, main
 from mien.models._official import OFFICIAL
-
-import_families()
 
 NAMES = {
     "auxformer": "auxformer",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien._closing import Closing
 from mien.features.faces import SeenFace, thumbnail
 from mien.features.store import RowStore
 from mien.features.voice import VOICE_FEATURES, VoiceSegment
@@ -50,7 +49,7 @@ class FaceTrack:
             self._spacing *= 2
 
 
-class Observation:
+class Observation(Closing):
     """What was observed in one recording. A context manager: its features lie in temporary files.
 
     Attributes:
@@ -72,17 +71,6 @@ class Observation:
         self.faces = RowStore(FACE_FEATURES)
         self.voice = RowStore(VOICE_FEATURES)
         self._voiced = bytearray()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Remove the temporary files."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
+from mien._closing import Closing
 from mien.errors import DecoderCrash, MienError, OptionError
 from mien.media.messages import Alive, Ended, Failed, Message
 from mien.media.paths import plain_file
@@ -19,7 +19,7 @@ from mien.media.records import Frame, Limits, Probe, Samples
 _START_UP_S: Final = 60.0
 
 
-class Stream(Iterator[Frame | Samples]):
+class Stream(Closing, Iterator[Frame | Samples]):
     """Frames and samples of one file, roughly in the order of their times.
 
     Get one from `Decoder.stream`. Leaving it early (``close``, or a ``with`` block) leaves the
@@ -72,17 +72,6 @@ class Stream(Iterator[Frame | Samples]):
             return message
         raise self._out_of_turn(message)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Stop decoding. Harmless on a stream that has ended."""
         if not self._open:
@@ -114,7 +103,7 @@ class Stream(Iterator[Frame | Samples]):
         return DecoderCrash(f"the decoder answered out of turn ({name})", path=self._path)
 
 
-class Decoder:
+class Decoder(Closing):
     """Decodes one file after the other in one child process, started when first needed.
 
     The child is confined in memory and in what it opens. If it crashes, overruns its deadline or
@@ -136,17 +125,6 @@ class Decoder:
         self.limits = limits or Limits()
         self.starts = 0
         self._numbers = count(1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()

@@ -81,7 +81,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class _Fused:
+class Fused:
     """Both branches after fusion, and what is worth looking at on the way."""
 
     tracks: Tracks
@@ -177,7 +177,7 @@ class SFAV(Model):
             stages[name] = Stage(width, (out[0], out[1]), pools=name == AUDIO)
         return stages
 
-    def _fuse(self, tracks: Tracks) -> _Fused:
+    def _fuse(self, tracks: Tracks) -> Fused:
         raise NotImplementedError
 
     def _through(self, tracks: Tracks, stage: int) -> Tracks:
@@ -221,7 +221,7 @@ class SFAV(Model):
         self.backbone.train(training)
         return features
 
-    def _frames(self, signals: Signals, name: str, fused: _Fused, present: Tensor) -> Tensor:
+    def _frames(self, signals: Signals, name: str, fused: Fused, present: Tensor) -> Tensor:
         """``(batch, time, width)`` of a branch on the steps of the modality with the most."""
         given = [signals[n] for n in self.names if n in signals]
         finest = max(given, key=lambda sequence: sequence.valid.shape[1])
@@ -293,11 +293,11 @@ class LateTransformer(_TransformerFusion):
 
     layer = 3
 
-    def _fuse(self, tracks: Tracks) -> _Fused:
+    def _fuse(self, tracks: Tracks) -> Fused:
         tracks = self._through(self._through(tracks, 0), 1)
         blocks = self._attended(tracks)
         fused = {name: track.of_values(blocks[name]) for name, track in tracks.items() if blocks}
-        return _Fused(fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()})
+        return Fused(fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()})
 
 
 @register("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
@@ -318,13 +318,13 @@ class IntermediateTransformer(_TransformerFusion):
 
     layer = 1
 
-    def _fuse(self, tracks: Tracks) -> _Fused:
+    def _fuse(self, tracks: Tracks) -> Fused:
         tracks = self._through(tracks, 0)
         blocks = self._attended(tracks)
         for name, block in blocks.items():
             tracks[name] = tracks[name].of_values(tracks[name].values + block)
         named = {f"fusion_{name}": block for name, block in blocks.items()}
-        return _Fused(self._through(tracks, 1), named)
+        return Fused(self._through(tracks, 1), named)
 
 
 @register("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
@@ -355,7 +355,7 @@ class IntermediateAttention(SFAV):
             widths = self.widths[name][1], self.widths[other][1]
             self.fusion[name] = MutualAttention(*widths, heads=heads)
 
-    def _fuse(self, tracks: Tracks) -> _Fused:
+    def _fuse(self, tracks: Tracks) -> Fused:
         tracks = self._through(tracks, 0)
         weights = {}
         for asking, attention in self.fusion.items():
@@ -364,7 +364,7 @@ class IntermediateAttention(SFAV):
         stages = {f"{name}_stage1": track.values for name, track in tracks.items()}
         for name, shares in weights.items():
             tracks[name] = tracks[name].of_values(tracks[name].values * shares.unsqueeze(-1))
-        return _Fused(self._through(tracks, 1), stages, weights)
+        return Fused(self._through(tracks, 1), stages, weights)
 
 
 def _backbone(

@@ -31,7 +31,7 @@ from mien.layers.attention import CrossAttention
 from mien.models._base import Prediction, Task
 from mien.models._registry import register
 from mien.models._sfav_branches import OutputBlock, Track
-from mien.models.sfav import SFAV, Options, Tracks, _Fused
+from mien.models.sfav import SFAV, Fused, Options, Tracks
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
 
@@ -142,13 +142,13 @@ class OneDirection(SFAV):
         scores = self.classifier(self.output_block(joined))
         return Prediction(scores, embeddings={"pooled": pooled, **fused.embeddings})
 
-    def _fuse(self, tracks: Tracks) -> _Fused:
+    def _fuse(self, tracks: Tracks) -> Fused:
         tracks = self._through(self._through(tracks, 0), 1)
         if self.block is None:
-            return _Fused(tracks, {})
+            return Fused(tracks, {})
         asking = tracks[self.asking]
         block = self.block(asking, tracks[self.asked])
-        return _Fused({self.asking: asking.of_values(block)}, {"fusion": block})
+        return Fused({self.asking: asking.of_values(block)}, {"fusion": block})
 
 
 @register("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
