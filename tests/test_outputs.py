@@ -45,6 +45,14 @@ def test_a_file_that_mien_did_not_write_is_left_alone(tmp_path):
     assert names(tmp_path) == ["talk-2.csv", "talk.csv"]
 
 
+def test_nor_in_a_format_that_was_not_asked_for_before(tmp_path):
+    OutputFolder(tmp_path).write(timeline(), Path("talk.mp4"), ["csv"])
+    (tmp_path / "talk.json").write_text("my own notes")
+    OutputFolder(tmp_path).write(timeline(), Path("talk.mp4"), ["csv", "json"])
+    assert (tmp_path / "talk.json").read_text() == "my own notes"
+    assert names(tmp_path) == ["talk-2.csv", "talk-2.json", "talk.csv", "talk.json"]
+
+
 def test_the_recording_itself_is_never_overwritten(tmp_path):
     recording = tmp_path / "talk.json"
     recording.write_text("a recording with a strange suffix")
@@ -80,7 +88,16 @@ def test_a_folder_that_cannot_be_made_is_a_typed_error(tmp_path):
         OutputFolder(tmp_path / "file" / "results")
 
 
-def test_a_damaged_index_is_a_typed_error(tmp_path):
-    (tmp_path / ".mien.json").write_text("{")
+def test_a_damaged_summary_is_a_typed_error(tmp_path):
+    path = OutputFolder(tmp_path).write_summary(timeline().summary())
+    path.write_bytes(b"\xff\x00 no table")
+    with pytest.raises(OutputError, match="move it out of the way"):
+        OutputFolder(tmp_path).write_summary(timeline().summary())
+    assert path.read_bytes() == b"\xff\x00 no table"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"talk": 3}'])
+def test_a_damaged_index_is_a_typed_error(tmp_path, content):
+    (tmp_path / ".mien.json").write_text(content)
     with pytest.raises(OutputError, match="remove it"):
         OutputFolder(tmp_path)

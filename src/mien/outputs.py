@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel, TypeAdapter
 
 from mien.errors import OutputError
 from mien.formats import FORMATS, write_atomically, write_table
@@ -16,11 +17,22 @@ _INDEX = ".mien.json"
 _SUMMARY = "summary"
 
 
+class _Results(BaseModel):
+    """What lies under one name: whose results (nobody's for the summary), in which files."""
+
+    recording: str
+    files: list[str] = []
+
+
+_NAMES = TypeAdapter(dict[str, _Results])
+
+
 class OutputFolder:
     """A folder of results.
 
-    A hidden index remembers which recording each name stands for. A second recording of the same
-    stem, or a file that somebody else put there, pushes the new results to ``stem-2``.
+    A hidden index remembers which recording each name stands for and which files are ours. A second
+    recording of the same stem, or a file that somebody else put there, pushes the new results to
+    ``stem-2``.
 
     Args:
         folder: made when it is not there.
@@ -50,8 +62,7 @@ class OutputFolder:
         Raises:
             OutputError: one could not be written.
         """
-        stem = self._name(str(recording.absolute()), recording.stem, formats)
-        paths = [self.folder / f"{stem}{FORMATS[name].suffix}" for name in formats]
+        paths = self._paths(os.path.abspath(recording), recording.stem, formats)  # noqa: PTH100
         for path, name in zip(paths, formats, strict=True):
             timeline.save(path, format=name)
         return paths
@@ -62,41 +73,58 @@ class OutputFolder:
         Raises:
             OutputError: it could not be written.
         """
-        path = self.folder / f"{self._name('', _SUMMARY, ['csv'])}.csv"
+        (path,) = self._paths("", _SUMMARY, ["csv"])
         if path.exists():
-            earlier = pd.read_csv(path, dtype={"file": "string", "person": "string"})
+            earlier = _read_summary(path)
             others = earlier[~earlier["file"].isin(summary["file"])]
             summary = pd.concat([others, summary], ignore_index=True)
         write_table(summary, path)
         return path
 
-    def _remembered(self) -> dict[str, str]:
+    def _remembered(self) -> dict[str, _Results]:
         path = self.folder / _INDEX
         try:
-            names = json.loads(path.read_text(encoding="utf-8"))
+            return _NAMES.validate_json(path.read_bytes())
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
             raise OutputError(
-                "cannot be read", path=path, advice="remove it; results keep their names"
+                "cannot be read", path=path, advice="remove it; nothing will be overwritten"
             ) from error
-        return {str(name): str(recording) for name, recording in dict(names).items()}
 
-    def _name(self, recording: str, stem: str, formats: Sequence[str]) -> str:
-        """The name for a recording's results, remembered before anything is written."""
-        for name, known in self._names.items():
-            if known == recording:
-                return name
+    def _paths(self, recording: str, stem: str, formats: Sequence[str]) -> list[Path]:
+        """The files for a recording's results, remembered before anything is written."""
+        suffixes = [FORMATS[name].suffix for name in formats]
         number, name = 1, stem
-        while not self._free(name, recording, formats):
+        while not self._free(name, recording, suffixes):
             number += 1
             name = f"{stem}-{number}"
-        self._names[name] = recording
-        text = json.dumps(self._names, ensure_ascii=False, indent=1)
-        write_atomically(self.folder / _INDEX, lambda file: file.write(text.encode()))
-        return name
+        results = self._names.setdefault(name, _Results(recording=recording))
+        files = [f"{name}{suffix}" for suffix in suffixes]
+        if not set(files) <= set(results.files):
+            results.files = sorted({*results.files, *files})
+            text = _NAMES.dump_json(self._names, indent=1)
+            write_atomically(self.folder / _INDEX, lambda file: file.write(text))
+        return [self.folder / file for file in files]
 
-    def _free(self, name: str, recording: str, formats: Sequence[str]) -> bool:
-        if name in self._names or (name == _SUMMARY and recording):
+    def _free(self, name: str, recording: str, suffixes: Sequence[str]) -> bool:
+        """Whether a name is this recording's already, or nobody's, and no file is in the way."""
+        known = self._names.get(name)
+        if known is None and name == _SUMMARY and recording:
             return False
-        return not any((self.folder / f"{name}{FORMATS[kind].suffix}").exists() for kind in formats)
+        if known is not None and known.recording != recording:
+            return False
+        ours = [] if known is None else known.files
+        files = (f"{name}{suffix}" for suffix in suffixes)
+        return all(file in ours or not (self.folder / file).exists() for file in files)
+
+
+def _read_summary(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, dtype={"file": "string", "person": "string"})
+        table["file"]
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(
+            "the earlier summary cannot be read", path=path, advice="move it out of the way"
+        ) from error
+    return table
