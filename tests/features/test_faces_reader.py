@@ -30,15 +30,6 @@ class PaintedFaces:
         ]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Threads that wait for each other make these small batches slow on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def encoder():
     torch.manual_seed(0)

@@ -20,14 +20,6 @@ def count(module: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_parameters_as_in_the_official_network():
     assert count(EfficientFace()) == 1_275_293
     assert count(EfficientFace(classes=None)) == 1_268_118

@@ -33,14 +33,6 @@ EIGHT = Task("categories", tuple("abcdefgh"))
 FEATURES = {"audio": 10, "video": 1024}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def sequence(values, valid=None, hop=0.1):
     every = torch.ones(values.shape[:2], dtype=torch.bool)
     return Sequence(values, every if valid is None else valid, hop)

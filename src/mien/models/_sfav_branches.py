@@ -125,20 +125,3 @@ class Stage(nn.Sequential):
         super().__init__(
             Convolution(width, out[0], pools=pools), Convolution(out[0], out[1], pools=pools)
         )
-
-
-class OutputBlock(nn.Module):
-    """MulT's dense layers before the output layer: ``h + W2 relu(W1 h)``.
-
-    Args:
-        width: of `h`.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """``(…, width)`` to the same shape."""
-        out: Tensor = values + self.layers(values)
-        return out

@@ -44,11 +44,12 @@ from mien.layers.crossmodal import (
     official_depth,
     official_name,
 )
+from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register
-from mien.models.mult import OutputBlock, complete
+from mien.models.mult import complete
 from mien.signals import Signals
 
 
@@ -133,7 +134,8 @@ class AuxFormer(Model):
         self.memory = nn.ModuleDict({n: make(positions=False, blend=True) for n in modalities})
         self.auxiliary = nn.ModuleDict({name: make(positions=False) for name in modalities})
         names = len(task.names)
-        self.head = OutputBlock(width * len(modalities), names, rates.output)
+        joined = width * len(modalities)
+        self.head = nn.Sequential(OutputBlock(joined, rates.output), nn.Linear(joined, names))
         self.auxiliary_head = AuxiliaryHead(width, names, hidden)
 
     def forward(self, signals: Signals) -> Prediction:
@@ -200,9 +202,9 @@ def _projections(
 
 _LETTERS = {"a": "audio", "v": "video"}
 _DENSE = {
-    "proj1": "head.first",
-    "proj2": "head.second",
-    "out_layer": "head.out",
+    "proj1": "head.0.first",
+    "proj2": "head.0.second",
+    "out_layer": "head.1",
     "proj_aux1": "auxiliary_head.first",
     "proj_aux2": "auxiliary_head.second",
     "proj_aux3": "auxiliary_head.third",

@@ -44,6 +44,7 @@ from mien.layers.crossmodal import (
     official_depth,
     official_name,
 )
+from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL, Official, Tensors
@@ -52,31 +53,6 @@ from mien.signals import Sequence, Signals
 
 # Sources of which the released code drops out no attention weights.
 QUIET = frozenset({"audio", "video"})
-
-
-class OutputBlock(nn.Module):
-    """``out(h + W2 relu(W1 h))``, the dense layers before MulT's output.
-
-    Also what Table III of Chumachenko et al. (2022) adds to SFAV's models.
-
-    Args:
-        width: of ``h``.
-        names: number of scores.
-        dropout: between the two layers.
-    """
-
-    def __init__(self, width: int, names: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, width)
-        self.out = nn.Linear(width, names)
-        self.dropout = dropout
-
-    def forward(self, h: Tensor) -> Tensor:
-        """``(…, names)`` from ``(…, width)``."""
-        inner = F.dropout(self.first(h).relu(), self.dropout, self.training)
-        scores: Tensor = self.out(self.second(inner) + h)
-        return scores
 
 
 @register("mult", paper="Tsai et al. 2019", missing="zeros in its place")
@@ -190,11 +166,12 @@ class MulT(Model):
 
 def head(width: int, names: int, block: bool, dropout: float = 0.0) -> nn.Module:
     """`OutputBlock`, or where there is none a linear layer."""
-    return OutputBlock(width, names, dropout) if block else nn.Linear(width, names)
+    output = nn.Linear(width, names)
+    return nn.Sequential(OutputBlock(width, dropout), output) if block else output
 
 
 _LETTERS = {"l": "text", "a": "audio", "v": "video"}
-_HEAD = {"proj1": "head.first", "proj2": "head.second", "out_layer": "head.out"}
+_HEAD = {"proj1": "head.0.first", "proj2": "head.0.second", "out_layer": "head.1"}
 
 
 def _build(official: Tensors, *, num_heads: int) -> MulT:

@@ -48,12 +48,13 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
+from mien.layers.output_block import OutputBlock
 from mien.layers.steps import CLOSE, length
 from mien.models import _official_sfav
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL
 from mien.models._registry import register
-from mien.models._sfav_branches import SHRINK, OutputBlock, Stage, Track
+from mien.models._sfav_branches import SHRINK, Stage, Track
 from mien.models.efficientface import EfficientFace
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals

@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.layers.attention import CrossAttention
+from mien.layers.output_block import OutputBlock
 from mien.models._base import Prediction, Task
 from mien.models._registry import register
-from mien.models._sfav_branches import OutputBlock, Track
+from mien.models._sfav_branches import Track
 from mien.models.sfav import SFAV, Fused, Options, Tracks
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
