@@ -88,8 +88,8 @@ class Batch:
         place = recording.parent if self._out is None else self._out
         if place not in self._folders:
             self._folders[place] = OutputFolder(place)
-        paths = self._folders[place].write(timeline, recording, self._formats)
         self._summaries.setdefault(place, []).append(timeline.summary())
+        paths = self._folders[place].write(timeline, recording, self._formats)
         return ", ".join(str(path) for path in paths)
 
     def _write_summaries(self) -> int:

@@ -58,5 +58,6 @@ def _fetch_all(console: Console) -> None:
 def _device() -> str:
     cores = f"{os.cpu_count()} cores"
     if torch.cuda.is_available():
-        return f"{torch.cuda.get_device_name()} (CUDA {torch.version.cuda}), {cores}"
+        name = torch.cuda.get_device_name()
+        return f"{cores}; {name} (CUDA {torch.version.cuda}), which `analyze` does not use yet"
     return f"CPU, {cores}, {torch.get_num_threads()} threads"

@@ -1,0 +1,57 @@
+import pytest
+from typer.testing import CliRunner
+
+from mien import __version__, weights
+from mien.cli import app
+
+
+def doctor(*arguments: str):
+    return CliRunner().invoke(app, ["doctor", *arguments])
+
+
+@pytest.mark.usefixtures("encoders")
+def test_everything_here_is_a_clean_bill():
+    done = doctor()
+    assert done.exit_code == 0, done.output
+    assert f"mien {__version__}" in done.output
+    assert "device: " in done.output
+    for name in weights.names():
+        (line,) = [line for line in done.output.splitlines() if line.strip().startswith(f"{name} ")]
+        assert "verified" in line
+
+
+def test_what_is_missing_is_named_with_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    done = doctor()
+    assert done.exit_code == 1
+    assert "yunet" in done.output
+    assert "missing" in done.output
+    assert "mien doctor --fetch" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fetching_offline_says_why_it_cannot(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE", str(tmp_path))
+    monkeypatch.setenv("MIEN_OFFLINE", "1")
+    done = doctor("--fetch")
+    assert done.exit_code == 1
+    assert "MIEN_OFFLINE" in done.output
+
+
+def test_the_version_is_said():
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.output.strip() == f"mien {__version__}"
+
+
+def test_models_lists_everything():
+    done = CliRunner().invoke(app, ["models"])
+    assert done.exit_code == 0, done.output
+    for name in ("sfav_ia", "mmte_ammtd", "vavl", "cross_attention", "mater", "linear_probe"):
+        assert name in done.output
+
+
+def test_formats_lists_everything():
+    done = CliRunner().invoke(app, ["formats"])
+    assert all(
+        name in done.output for name in ("csv", "parquet", "json", "vtt", "textgrid", "html")
+    )
