@@ -8,10 +8,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien import schema
 from mien.errors import NothingPresent
+from mien.layers.losses import cross_entropy, over_labelled, squared_error
 from mien.signals import Signals
 
 
@@ -88,15 +88,11 @@ class Model(nn.Module):
         Args:
             prediction: what `forward` returned.
             target: for categories ``(batch,)`` class indices or ``(batch, names)`` shares (with a
-                time axis per frame); for dimensions the shape of the scores.
+                time axis per frame); for dimensions the shape of the scores. Where nobody knows,
+                an index is -100 and a number NaN; see `mien.layers.losses`.
         """
-        scores = prediction.scores
-        if self.task.kind == "dimensions":
-            return F.mse_loss(scores, target)
-        if self.task.per == "frame":
-            scores = scores.flatten(0, 1)
-            target = target.flatten(0, 1)
-        return F.cross_entropy(scores, target)
+        error = squared_error if self.task.kind == "dimensions" else cross_entropy
+        return over_labelled(error, prediction.scores, target)
 
     def require_anything(self, signals: Signals) -> dict[str, Tensor]:
         """Who has which of the model's modalities: ``(batch,)`` bool by modality.

@@ -14,18 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
+from mien.layers.losses import (
+    Loss,
+    absolute_error,
+    cross_entropy,
+    over_labelled,
+    squared_error,
+)
 from mien.models._base import Model, Prediction, Task
 from mien.signals import Signals
 
 DimensionLoss = Literal["ccc", "l1", "mse"]
+DIMENSION_LOSSES: Mapping[str, Loss] = {
+    "ccc": partial(ccc_loss, dim=0),
+    "l1": absolute_error,
+    "mse": squared_error,
+}
 
 
 @dataclass(frozen=True)
@@ -188,14 +200,12 @@ class Branches(Model):
         Args:
             scores: ``(batch, names)`` or ``(batch, time, names)``.
             target: as in `Model.loss`.
-            where: ``(batch,)`` or ``(batch, time)`` bool, somewhere true.
+            where: ``(batch,)`` or ``(batch, time)`` bool.
         """
-        scores, target = scores[where], target[where]
+        error = DIMENSION_LOSSES[self.dimension_loss]
         if self.task.kind == "categories":
-            return F.cross_entropy(scores, target)
-        if self.dimension_loss == "ccc":
-            return ccc_loss(scores, target, dim=0)
-        return (F.l1_loss if self.dimension_loss == "l1" else F.mse_loss)(scores, target)
+            error = cross_entropy
+        return over_labelled(error, scores, target, where)
 
     def own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
         """By modality the loss of its own scores, over where it was observed."""

@@ -268,7 +268,8 @@ class Vavl(Branches):
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
         """Sum of `loss_terms`, equation 1 over all branches; see the head of this file."""
-        return torch.stack(list(self.loss_terms(prediction, target).values())).sum()
+        terms = self.loss_terms(prediction, target)
+        return sum(terms.values(), start=0 * prediction.scores.sum())
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
         """The weights of Algorithm 1: one set by modality, ``shared`` and ``audio_visual``."""
@@ -365,4 +366,5 @@ class UnimodalConformer(Branches):
         """
         if not isinstance(prediction, BranchPrediction):
             raise OptionError("this is no prediction of the unimodal conformers")
-        return torch.stack(list(self.own_terms(prediction, target).values())).sum()
+        terms = self.own_terms(prediction, target)
+        return sum(terms.values(), start=0 * prediction.scores.sum())
