@@ -27,10 +27,17 @@ from pathlib import Path
 
 import av
 import pandas as pd
+from experiments.common import DATA, RESULTS, ROOT
+from rich.console import Console
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = Path(os.environ.get("MIEN_DATA") or ROOT / "../shared/data")
-RESULTS = ROOT / "docs" / "results"
+from mien import recognizer as room
+from mien.batch import Batch
+from mien.features.faces import FaceDetector, FaceReader
+from mien.features.voice import VoiceReader
+from mien.formats import write_table, write_text
+from mien.recognizer import Recognizer
+from mien.timeline import Timeline
+
 STAGES = ("decode", "detect faces", "encode faces", "read voice", "model", "write")
 MEGABYTE = 1 << 20
 
@@ -96,15 +103,6 @@ class Stages:
 
 def measure(recordings: Sequence[Path]) -> dict[str, float]:
     """Analyse in this process and say what it took."""
-    from rich.console import Console
-
-    from mien import recognizer as room
-    from mien.batch import Batch
-    from mien.features.faces import FaceDetector, FaceReader
-    from mien.features.voice import VoiceReader
-    from mien.recognizer import Recognizer
-    from mien.timeline import Timeline
-
     stages = Stages()
     stages.count(FaceDetector, "detect", "detect faces")
     stages.count(FaceReader, "_encode", "encode faces")
@@ -203,8 +201,6 @@ def main() -> None:
     if arguments.measure:
         print(json.dumps(measure(arguments.measure)))
         return
-    from mien.formats import write_atomically, write_table
-
     clips = sorted((arguments.data / "java_sed").glob("*.mp4"))
     if not clips:
         raise SystemExit(f"no clips in {arguments.data}/java_sed; set MIEN_DATA")
@@ -219,7 +215,7 @@ def main() -> None:
     print(text)
     if arguments.write:
         write_table(table, RESULTS / "speed.csv")
-        write_atomically(RESULTS / "speed.md", lambda file: file.write(text.encode()))
+        write_text(RESULTS / "speed.md", text)
 
 
 if __name__ == "__main__":

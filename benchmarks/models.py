@@ -19,17 +19,15 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 import torch
+from experiments.common import RESULTS, ROOT
 
-from mien.formats import write_atomically, write_table
+from mien.formats import write_table, write_text
 from mien.models import Model, Task, create_model
 from mien.signals import Sequence, Signals
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "docs" / "results"
 REPETITIONS = 3
 LONGEST_CASE_S = 120.0  # no more repetitions after that
 SIX = Task("categories", ("a", "b", "c", "d", "e", "f"))
@@ -227,7 +225,7 @@ def main() -> None:
     print(text)
     if arguments.write:
         write_table(table, RESULTS / "models.csv")
-        write_atomically(RESULTS / "models.md", lambda file: file.write(text.encode()))
+        write_text(RESULTS / "models.md", text)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from media.make import Picture, Sound, regular, tone, write  # noqa: E402
 from mien.errors import MienError  # noqa: E402
-from mien.formats import write_atomically  # noqa: E402
+from mien.formats import write_text  # noqa: E402
 from mien.media import Decoder, Frame, Limits, Samples  # noqa: E402
 from mien.recognizer import Recognizer  # noqa: E402
 
@@ -276,7 +276,7 @@ def table(tally: Tally, count: int, seed: int) -> str:
 def save(text: str, path: Path) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from mien.formats import write_atomically
+from mien.formats import write_atomically, write_text
 from mien.weights.fetch import sha256_of
 from mien.weights.registry import TRAINED
 
@@ -48,6 +48,5 @@ def publish(
     entry = {"name": name, "file": path.name, "sha256": sha256_of(path)}
     entry |= {"licence": licence, "card": card}
     entries = sorted([*(e for e in entries if e["name"] != name), entry], key=lambda e: e["name"])
-    text = json.dumps(entries, indent=2) + "\n"
-    write_atomically(index, lambda file: file.write(text.encode()))
+    write_text(index, json.dumps(entries, indent=2) + "\n")
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")

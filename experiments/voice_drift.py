@@ -34,7 +34,7 @@ from mien.features.activity import STEP_SAMPLES, ActivityNetwork
 from mien.features.mel import whisper_log_mel
 from mien.features.voice import VoiceSegment, read_voice
 from mien.features.whisper import BLOCKS, CHUNK_STEPS, DRIFT_RANK, MAX_STEPS, WIDTH, WhisperEncoder
-from mien.formats import write_atomically, write_table
+from mien.formats import write_table, write_text
 from mien.media import Decoder, Samples
 
 TAKES = ("02", "03")
@@ -138,8 +138,7 @@ def measure() -> None:
             rows.append({"encoder": name, "actor": actor, **scores})
     table = pd.DataFrame(rows)
     write_table(table, RESULTS / "voice_drift.csv")
-    text = as_markdown(table, len(clips))
-    write_atomically(RESULTS / "voice_drift.md", lambda file: file.write(text.encode()))
+    write_text(RESULTS / "voice_drift.md", as_markdown(table, len(clips)))
 
 
 def as_markdown(table: pd.DataFrame, clips: int) -> str:

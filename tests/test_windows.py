@@ -149,3 +149,13 @@ def test_a_single_frame_keeps_its_face():
     seen = recording(0.2, faces={1: [0.0]})
     seen.settle()
     assert list(seen.tracks) == [1]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"), [(-7, -2), (-3, 4), (0, 50), (10, 20), (45, 60), (60, 70)]
+)
+def test_some_steps_of_the_voice_are_false_outside_the_recording(start, stop):
+    seen = recording(1.0, voiced=[(0.0, 0.1), (0.9, 1.0)])
+    whole = dict(enumerate(seen.voiced.tolist()))
+    expected = [whole.get(step, False) for step in range(start, stop)]
+    assert seen.voiced_between(start, stop).tolist() == expected

@@ -13,7 +13,7 @@ from rich.progress import track
 from experiments.common import RESULTS
 from experiments.linear_probe.data import EMOTIONS, Sources, training_rows
 from experiments.linear_probe.heads import fit_probe
-from mien.formats import write_atomically, write_table
+from mien.formats import write_table, write_text
 from mien.models import LinearProbe
 from mien.models.linear_probe import Description
 from mien.schema import AUDIO, MODALITIES, VIDEO
@@ -116,4 +116,4 @@ def write_results(by_actor: pd.DataFrame) -> None:
         "By actor: `java_sed.csv`.",
         "",
     ]
-    write_atomically(RESULTS / "java_sed.md", lambda file: file.write("\n".join(lines).encode()))
+    write_text(RESULTS / "java_sed.md", "\n".join(lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -174,11 +175,7 @@ def _voice_windows(
     low, high = int(starts[0]), int(starts[-1]) + length
     block = observation.voice.read(low, high)
     index = (starts - low)[:, None] + np.arange(length)
-    inside = np.arange(low, high)
-    voiced = observation.voiced
-    known = (inside >= 0) & (inside < len(voiced))
-    mask = np.zeros(high - low, dtype=bool)
-    mask[known] = voiced[inside[known]]
+    mask = observation.voiced_between(low, high)
     return Sequence(
         torch.from_numpy(block[index]),
         torch.from_numpy(mask[index] & there[:, None]),
@@ -197,13 +194,15 @@ def _face_windows(
     length = grid.window_steps(hop)
     starts = grid.window_starts(steps, hop)
     low, high = int(starts[0]), int(starts[-1]) + length
-    times = np.array(track.times)
-    slots = np.floor(times / hop + 1e-6).astype(np.int64)
+    # Times rise, so only the few around these windows are looked at, not the whole recording.
+    first = bisect_left(track.times, (low - 1) * hop)
+    last = bisect_left(track.times, (high + 1) * hop)
+    slots = np.floor(np.array(track.times[first:last]) / hop + 1e-6).astype(np.int64)
     chosen = np.flatnonzero((slots >= low) & (slots < high))
     block = np.zeros((high - low, observation.faces.width), dtype=np.float32)
     mask = np.zeros(high - low, dtype=bool)
     if len(chosen):
-        where = np.array(track.rows)[chosen]
+        where = np.array(track.rows[first:last])[chosen]
         features = observation.faces.read(int(where[0]), int(where[-1]) + 1)
         block[slots[chosen] - low] = features[where - where[0]]
         mask[slots[chosen] - low] = True

@@ -13,7 +13,8 @@ from mien import weights
 from mien.errors import OptionError, WeightError
 from mien.features.crops import align, quality
 from mien.features.face_encoder import FaceEncoder
-from mien.features.faces import FaceReader, default_reader
+from mien.features.faces import FaceReader
+from mien.features.readers import DefaultReaders
 
 
 class Frame(NamedTuple):
@@ -121,6 +122,16 @@ def test_the_encoder_is_left_as_it_was(encoder):
     assert all(torch.equal(tensor, after[name]) for name, tensor in before.items())
 
 
+def test_another_reader_has_seen_nothing(encoder):
+    frames = _frames([1, 2, 0, 3])
+    first = FaceReader(PaintedFaces(), encoder)
+    before = _read(first, frames)
+    first.push(frames[3])
+    again = _read(first.another(), frames)
+    assert [(s.time, s.person, s.box) for s in again] == [(s.time, s.person, s.box) for s in before]
+    assert all((a.embedding == b.embedding).all() for a, b in zip(again, before, strict=True))
+
+
 def test_a_batch_of_nothing_is_refused(encoder):
     with pytest.raises(OptionError, match="batch must be positive, got 0"):
         FaceReader(PaintedFaces(), encoder, batch=0)
@@ -161,7 +172,7 @@ def test_default_reader_reads_a_real_clip(java_clip):
     if "face_encoder" not in weights.trained():
         pytest.skip("the package holds no trained face encoder yet")
     try:
-        reader = default_reader()
+        reader = DefaultReaders().face()
     except WeightError as error:
         pytest.skip(str(error))
     frames = [Frame(0.2 * k, image) for k, image in enumerate(clip_frames(java_clip))]

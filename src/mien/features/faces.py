@@ -28,7 +28,6 @@ __all__ = [
     "TimedImage",
     "default_detector",
     "default_encoder",
-    "default_reader",
     "thumbnail",
 ]
 
@@ -112,6 +111,13 @@ class FaceReader:
         self._encoder = _without_normalisation(encoder)
         self._pending: list[_Pending] = []
 
+    def another(self) -> FaceReader:
+        """A reader with the same networks that has seen nothing yet."""
+        other = copy.copy(self)
+        other._tracker = FaceTracker(patience=self._tracker.patience)
+        other._pending = []
+        return other
+
     def push(self, frame: TimedImage) -> list[SeenFace]:
         """Read the next picture.
 
@@ -181,15 +187,6 @@ def default_encoder() -> FaceEncoder:
     tensors = weights.load("face_encoder")
     encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return encoder.eval()
-
-
-def default_reader() -> FaceReader:
-    """A reader of faces for one recording, with the default detector and encoder.
-
-    Raises:
-        WeightError: weights are missing.
-    """
-    return FaceReader(default_detector(), default_encoder())
 
 
 def _without_normalisation(encoder: FaceEncoder) -> FaceEncoder:

@@ -80,7 +80,14 @@ class Observation(Closing):
     @property
     def voiced(self) -> NDArray[np.bool_]:
         """``(steps,)``: was there voice, at 50 Hz from the start of the recording."""
-        return np.frombuffer(bytes(self._voiced), dtype=np.bool_)
+        return self.voiced_between(0, len(self._voiced))
+
+    def voiced_between(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """``(stop - start,)``: some steps of `voiced`; False outside the recording."""
+        known = bytes(self._voiced[max(start, 0) : max(stop, 0)])
+        before = min(max(-start, 0), stop - start)
+        padded = bytes(before) + known
+        return np.frombuffer(padded.ljust(stop - start, b"\0"), dtype=np.bool_)
 
     def add_voice(self, segments: list[VoiceSegment]) -> None:
         """Keep what the voice reader gave."""

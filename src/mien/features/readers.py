@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from mien.features.activity import ActivityNetwork
-from mien.features.face_encoder import FaceEncoder
-from mien.features.faces import FaceDetector, FaceReader, default_detector, default_encoder
+from mien.features.faces import FaceReader, default_detector, default_encoder
 from mien.features.voice import VoiceReader
 from mien.features.whisper import WhisperEncoder
 
@@ -24,7 +23,7 @@ class DefaultReaders:
         Raises:
             WeightError: weights of the detector or the encoder cannot be had.
         """
-        return FaceReader(self._detector, self._face_encoder)
+        return self._face_reader.another()
 
     def voice(self) -> VoiceReader:
         """A reader that has heard nothing yet.
@@ -35,12 +34,8 @@ class DefaultReaders:
         return VoiceReader(encoder=self._speech_encoder, activity=self._activity)
 
     @cached_property
-    def _detector(self) -> FaceDetector:
-        return default_detector()
-
-    @cached_property
-    def _face_encoder(self) -> FaceEncoder:
-        return default_encoder()
+    def _face_reader(self) -> FaceReader:
+        return FaceReader(default_detector(), default_encoder())
 
     @cached_property
     def _speech_encoder(self) -> WhisperEncoder:

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from mien import report
 from mien.errors import FormatError, InputError, OptionError
 from mien.formats import intervals, tables
-from mien.formats.atomic import write_atomically
+from mien.formats.atomic import write_atomically, write_text
 from mien.formats.tables import describe_columns
 from mien.timeline import Timeline
 
@@ -34,6 +34,7 @@ __all__ = [
     "write",
     "write_atomically",
     "write_table",
+    "write_text",
 ]
 
 

@@ -46,6 +46,11 @@ def write_atomically(path: str | Path, writer: Callable[[BinaryIO], object]) -> 
         ) from error
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8; see `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 def _check(target: Path, path: str | Path) -> None:
     # Renaming onto a device such as /dev/null would replace the device itself.
     if target.exists() and not target.is_file():
