@@ -3,7 +3,7 @@ import torch
 
 from mien.errors import NothingPresent, OptionError
 from mien.missing import check_withheld, withhold
-from mien.signals import Sequence, Signals
+from mien.signals import Sequence, Signals, pad_batch
 
 
 def sequence(batch: int = 2, time: int = 4, features: int = 3) -> Sequence:
@@ -61,3 +61,22 @@ def test_withholding_hides_every_step_and_leaves_the_rest():
 def test_what_may_be_withheld(names, message):
     with pytest.raises(OptionError, match=message):
         check_withheld(names)
+
+
+def test_pad_batch_pads_with_holes_and_keeps_who_lacks_what():
+    long = Signals({"audio": sequence(1, 5), "video": sequence(1, 2)})
+    short = Signals({"audio": sequence(2, 3)})
+    batch = pad_batch([long, short])
+    assert batch.batch == 3
+    assert batch["audio"].valid.sum(dim=1).tolist() == [5, 3, 3]
+    assert batch["video"].present.tolist() == [True, False, False]
+    torch.testing.assert_close(batch["audio"].values[1:, :3], short["audio"].values)
+    assert batch.select(torch.tensor([2, 0]))["audio"].valid.sum(dim=1).tolist() == [3, 5]
+
+
+def test_pad_batch_refuses_different_hops_and_nothing():
+    other = Signals({"audio": Sequence(torch.zeros(1, 2, 3), torch.ones(1, 2).bool(), 0.25)})
+    with pytest.raises(ValueError, match="hop"):
+        pad_batch([Signals({"audio": sequence(1, 2)}), other])
+    with pytest.raises(NothingPresent):
+        pad_batch([])

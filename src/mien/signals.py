@@ -6,7 +6,7 @@ to sequences. Values under ``valid=False`` mean nothing and must never reach a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,6 +48,10 @@ class Sequence:
     def hidden(self) -> Sequence:
         """The same sequence with nothing observed."""
         return replace(self, valid=torch.zeros_like(self.valid))
+
+    def select(self, rows: Tensor) -> Sequence:
+        """Some items of the batch, by their indices or a mask."""
+        return replace(self, values=self.values[rows], valid=self.valid[rows])
 
     def to(self, device: torch.device | str) -> Sequence:
         """The same sequence on another device."""
@@ -100,6 +104,48 @@ class Signals(Mapping[str, Sequence]):
             return self._sequences[modality].present
         return torch.zeros_like(self._any().present)
 
+    def select(self, rows: Tensor) -> Signals:
+        """Some items of the batch, by their indices or a mask."""
+        return Signals({name: sequence.select(rows) for name, sequence in self.items()})
+
     def to(self, device: torch.device | str) -> Signals:
         """The same signals on another device."""
         return Signals({name: sequence.to(device) for name, sequence in self.items()})
+
+
+def pad_batch(items: Iterable[Signals]) -> Signals:
+    """One batch of several, padded at the end with steps that were not observed.
+
+    Args:
+        items: signals of any batch sizes, lengths and modalities; a modality must have one hop and
+            one feature shape in all that have it.
+
+    Raises:
+        NothingPresent: there is no item, or none has a modality.
+        ValueError: hops or feature shapes differ.
+    """
+    parts = list(items)
+    names = dict.fromkeys(name for signals in parts for name in signals)
+    if not names:
+        raise NothingPresent("a batch of nothing", advice="give at least one item with a modality")
+    return Signals({name: _stacked(name, parts) for name in names})
+
+
+def _stacked(name: str, parts: list[Signals]) -> Sequence:
+    known = [signals[name] for signals in parts if name in signals]
+    if len({(s.hop, s.values.shape[2:]) for s in known}) > 1:
+        raise ValueError(f"items differ in the hop or the features of {name}")
+    first = known[0]
+    steps = max(s.valid.shape[1] for s in known)
+    batch = sum(signals.batch for signals in parts)
+    values = first.values.new_zeros(batch, steps, *first.values.shape[2:])
+    valid = first.valid.new_zeros(batch, steps)
+    row = 0
+    for signals in parts:
+        if name in signals:
+            sequence = signals[name]
+            length = sequence.valid.shape[1]
+            values[row : row + signals.batch, :length] = sequence.values
+            valid[row : row + signals.batch, :length] = sequence.valid
+        row += signals.batch
+    return Sequence(values, valid, first.hop)

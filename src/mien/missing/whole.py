@@ -1,0 +1,136 @@
+"""Whole modalities withheld: from everyone, sample by sample, or batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import torch
+
+from mien.errors import OptionError
+from mien.missing import _checks
+from mien.missing._base import Operation, anything, choose, hide, uniform
+from mien.schema import MODALITIES
+from mien.signals import Signals
+
+_ROUNDING = 1e-9  # of a sum of probabilities
+
+
+def check_withheld(without: Collection[str]) -> frozenset[str]:
+    """The modalities to withhold from a recording, checked.
+
+    Raises:
+        OptionError: an unknown name, or nothing would be left.
+    """
+    unknown = sorted(set(without) - set(MODALITIES))
+    if unknown:
+        raise OptionError(
+            f"cannot withhold {', '.join(unknown)}", advice=f"choose from {', '.join(MODALITIES)}"
+        )
+    if set(without) == set(MODALITIES):
+        raise OptionError("nothing is left", advice="withhold audio or video, not both")
+    return frozenset(without)
+
+
+def withhold(signals: Signals, without: Collection[str]) -> Signals:
+    """Hide whole modalities for everyone in the batch."""
+    return Signals({name: s.hidden() if name in without else s for name, s in signals.items()})
+
+
+@dataclass(frozen=True)
+class Withhold(Operation):
+    """Whole modalities withheld from everyone.
+
+    Whoever has nothing else is left with nothing, unlike in all other operations: "voice only" must
+    not count a clip that was read from the face. `mien.missing.anything` says who is left.
+
+    Attributes:
+        modalities: which; none withholds nothing.
+
+    Raises:
+        OptionError: an unknown modality.
+    """
+
+    modalities: Collection[str]
+
+    def __post_init__(self) -> None:
+        checked = _checks.names("modalities", self.modalities)
+        object.__setattr__(self, "modalities", checked)
+
+    def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
+        """The signals without the modalities; nothing is random."""
+        return withhold(signals, self.modalities)
+
+
+@dataclass(frozen=True)
+class WithholdPerSample(Operation):
+    """Each sample loses modalities at random, never the last one that it has.
+
+    Losses are drawn independently. Where they are more than a sample may lose, a random choice of
+    them counts, so that with audio at p and video at q a sample with both is left without audio
+    with probability ``p (1 - q) + p q / 2``. Both at 1 is the first variant of modality dropout of
+    Chumachenko et al. (2022), section III-C: in each sample one modality, chosen at random.
+
+    Attributes:
+        probabilities: of losing each modality, 0 to 1.
+        at_most: modalities that a sample may lose; None for all but one of those that it has.
+
+    Raises:
+        OptionError: no or an unknown modality, or a number outside of its range.
+    """
+
+    probabilities: Mapping[str, float]
+    at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        _checks.shares("probabilities", self.probabilities)
+        if not self.probabilities:
+            raise OptionError("probabilities are empty", advice="name at least one modality")
+        if self.at_most is not None:
+            _checks.number("at_most", self.at_most, least=1, whole=True)
+
+    def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
+        """The signals, with other modalities hidden in each sample."""
+        present = torch.stack([signals.present(name) for name in self.probabilities], dim=1)
+        draws = uniform((len(present), present.shape[1]), generator, present)
+        limits = torch.tensor(list(self.probabilities.values()), device=present.device)
+        spare = torch.stack([s.present for s in signals.values()]).sum(dim=0) - 1
+        number = spare.clamp(min=0, max=self.at_most)
+        lost = choose(present & (draws < limits), number, generator)
+        return hide(signals, dict(zip(self.probabilities, lost.unbind(dim=1), strict=True)))
+
+
+@dataclass(frozen=True)
+class WithholdPerBatch(Operation):
+    """At most one modality is withheld, the same for the whole batch.
+
+    Vazquez-Rodriguez et al. (2023), section 4: per batch, modality i is eliminated with a
+    probability and nothing is with what remains to one; section 6.2: video .25 for arousal, audio
+    .333 and video .333 for valence. A sample that would be left with nothing keeps what it has.
+
+    Attributes:
+        probabilities: of eliminating each modality, together at most 1; none eliminates nothing.
+
+    Raises:
+        OptionError: an unknown modality, or probabilities that are none.
+    """
+
+    probabilities: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        _checks.shares("probabilities", self.probabilities)
+        total = sum(self.probabilities.values())
+        if total > 1 + _ROUNDING:
+            raise OptionError(
+                f"probabilities add up to {total:g}", advice="give some that add up to at most 1"
+            )
+
+    def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
+        """The signals, with one modality hidden or none."""
+        everyone = torch.ones_like(anything(signals))
+        draw = float(uniform((1,), generator, everyone))
+        for name, probability in self.probabilities.items():
+            if draw < probability:
+                return hide(signals, {name: everyone})
+            draw -= probability
+        return signals
