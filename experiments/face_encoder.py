@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from experiments.common import DATA, RESULTS, publish
-from mien.features.face_encoder import CROP_PX, FERPLUS_EMOTIONS, FaceEncoder
+from mien.corpora import ferplus_faces
+from mien.features.face_encoder import CROP_PX, FaceEncoder
 from mien.formats import write_table
 
 
@@ -46,26 +45,6 @@ class Recipe:
     scale: float = 0.18
     shift: float = 0.10
     erase_share: float = 0.4
-
-
-def load_part(folder: Path, part: str) -> tuple[Tensor, Tensor]:
-    """Faces ``(n, 1, 48, 48)`` uint8 and their vote distributions ``(n, 8)`` over the emotions.
-
-    Images whose most frequent vote is `unknown` or `not_face` are left out; the votes of the rest
-    are renormalised over the eight emotions.
-    """
-    mosaic = cv2.imread(str(folder / f"{part}.png"), cv2.IMREAD_GRAYSCALE)
-    if mosaic is None:
-        raise SystemExit(f"{folder}/{part}.png: not readable; set MIEN_DATA to the data folder")
-    with np.load(folder / f"{part}_votes.npz", allow_pickle=False) as archive:
-        votes = archive["votes"].astype(np.float32)
-        names = [str(name) for name in archive["vote_names"]]
-    if tuple(names[:8]) != FERPLUS_EMOTIONS:
-        raise SystemExit(f"{part}_votes.npz: unexpected order of votes {names}")
-    faces = mosaic.reshape(-1, 48, 60, 48).transpose(0, 2, 1, 3).reshape(-1, 48, 48)[: len(votes)]
-    known = votes.argmax(1) < len(FERPLUS_EMOTIONS)
-    shares = votes[known, :8] / votes[known, :8].sum(1, keepdims=True)
-    return torch.from_numpy(faces[known].copy())[:, None], torch.from_numpy(shares)
 
 
 def augment(faces: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -238,8 +217,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     recipe = Recipe()
-    faces, shares = load_part(arguments.data / "ferplus", "train")
-    held_faces, held_shares = load_part(arguments.data / "ferplus", "valid")
+    faces, shares = ferplus_faces(arguments.data / "ferplus", "train")
+    held_faces, held_shares = ferplus_faces(arguments.data / "ferplus", "valid")
     run = Run(recipe, len(faces) // recipe.batch, arguments.out)
     run.resume()
     while run.epoch < recipe.epochs and not arguments.keep:

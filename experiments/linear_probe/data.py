@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from experiments.face_encoder import load_part
 from experiments.linear_probe.extract import (
     FACE_ENCODERS,
     VOICE_ENCODERS,
@@ -18,7 +17,13 @@ from experiments.linear_probe.extract import (
     extract,
 )
 from experiments.linear_probe.heads import Rows
-from mien.corpora import Clip, java_sed_clips, java_sed_voices, ravdess_voices
+from mien.corpora import (
+    Clip,
+    ferplus_faces,
+    java_sed_clips,
+    java_sed_voices,
+    ravdess_voices,
+)
 from mien.features.face_encoder import FERPLUS_EMOTIONS
 from mien.features.faces import default_encoder
 from mien.models import PersonBaseline
@@ -122,7 +127,7 @@ def load_sources(data: Path, out: Path) -> Sources:
 
 
 def _stills(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    faces, shares = load_part(folder, "train")
+    faces, shares = ferplus_faces(folder, "train")
     draw, chosen, label = np.random.default_rng(SEED), [], []
     for emotion in EMOTIONS:
         column = FERPLUS_EMOTIONS.index(emotion)

@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from experiments.face_encoder import Recipe, Run, augment, load_part, measure
+from experiments.face_encoder import Recipe, Run, augment, measure
 
+from mien.corpora import ferplus_faces
 from mien.features.face_encoder import FERPLUS_EMOTIONS, FaceEncoder
 
 NAMES = [*FERPLUS_EMOTIONS, "unknown", "not_face"]
@@ -25,7 +26,7 @@ def ferplus(tmp_path):
 
 
 def test_faces_are_cut_out_of_the_mosaic_and_non_faces_left_out(ferplus):
-    faces, shares = load_part(ferplus, "train")
+    faces, shares = ferplus_faces(ferplus, "train")
     assert faces[:, 0, 0, 0].tolist() == list(range(68))
     assert shares.shape == (68, 8)
     assert torch.allclose(shares.sum(1), torch.ones(68))
@@ -33,7 +34,7 @@ def test_faces_are_cut_out_of_the_mosaic_and_non_faces_left_out(ferplus):
 
 
 def test_augmentation_is_drawn_from_its_generator(ferplus):
-    faces, _ = load_part(ferplus, "train")
+    faces, _ = ferplus_faces(ferplus, "train")
     crops = faces.float() / 255
 
     def drawn(seed):
@@ -46,7 +47,7 @@ def test_augmentation_is_drawn_from_its_generator(ferplus):
 
 
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(ferplus, tmp_path):
-    faces, shares = load_part(ferplus, "train")
+    faces, shares = ferplus_faces(ferplus, "train")
     recipe = Recipe(epochs=2, batch=34, warmup_epochs=1)
 
     def run(folder, epochs):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import InputError
@@ -16,14 +16,22 @@ class Clip:
     Attributes:
         path: the recording.
         person: who is in it, unique over corpora, as ``java_sed/01``.
-        emotion: the acted emotion, a word of `mien.schema.EMOTIONS`.
+        emotion: a word of `mien.schema.EMOTIONS`, acted or perceived as the reader says; None
+            where there is none.
         corpus: the corpus it belongs to.
+        shares: a soft label: shares of votes by emotion, which sum to one; empty where there is
+            none.
+        values: dimensions by name, in the range that the reader of the corpus states.
+        part: the official part: ``train``, ``valid`` or ``test``; empty where there is none.
     """
 
     path: Path
     person: str
-    emotion: str
+    emotion: str | None
     corpus: str
+    shares: Mapping[str, float] = field(default_factory=dict, hash=False)
+    values: Mapping[str, float] = field(default_factory=dict, hash=False)
+    part: str = ""
 
 
 def people(clips: Iterable[Clip]) -> tuple[str, ...]:
@@ -31,8 +39,13 @@ def people(clips: Iterable[Clip]) -> tuple[str, ...]:
     return tuple(sorted({clip.person for clip in clips}))
 
 
-def files(folder: Path, pattern: str) -> list[Path]:
+def files(folder: Path, pattern: str, source: str = "") -> list[Path]:
     """The files of a corpus, sorted.
+
+    Args:
+        folder: where they are.
+        pattern: what they are called.
+        source: where to get the corpus, a sentence.
 
     Raises:
         InputError: there are none.
@@ -40,12 +53,14 @@ def files(folder: Path, pattern: str) -> list[Path]:
     found = sorted(folder.glob(pattern))
     if not found:
         raise InputError(
-            f"no file matches {pattern}", path=folder, advice="is the corpus in this folder?"
+            f"no file matches {pattern}",
+            path=folder,
+            advice=" ".join(filter(None, ("is the corpus in this folder?", source))),
         )
     return found
 
 
-def emotion_of(code: str, codes: dict[str, str], path: Path) -> str:
+def emotion_of(code: str, codes: Mapping[str, str], path: Path) -> str:
     """The emotion that a part of a file's name stands for.
 
     Raises:

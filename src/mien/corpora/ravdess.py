@@ -1,15 +1,22 @@
 """RAVDESS speech: North American English, eight acted emotions, 24 actors.
 
 Livingstone, S. R. and Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech
-and Song. PLoS ONE 13(5). Names are ``MM-VV-EE-II-SS-RR-AA``: modality, channel, emotion, intensity,
-statement, repetition, actor.
+and Song. PLoS ONE 13(5). Names are ``MM-VV-EE-II-SS-RR-AA``: modality (01 face and voice, 02 face,
+03 voice), channel (01 speech), emotion, intensity, statement, repetition, actor; odd actors are
+men. The three modalities of a clip are one recording.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from mien.corpora._base import Clip, emotion_of, files
+from mien.corpora._reading import read_arrays, sequence_of
+from mien.corpora.examples import Example
+from mien.schema import AUDIO, VIDEO, ordered
+from mien.signals import Signals
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -21,16 +28,72 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprise",
 }
+RAVDESS_EMOTIONS = ordered(tuple(EMOTION_CODES.values()))
+CLIP_SECONDS = 3.6  # the mean length of a clip, by SFAV
+_SOURCE = "RAVDESS is at zenodo.org/records/1188976"
 
 
-def ravdess_voices(folder: Path) -> list[Clip]:
-    """The speech clips, sound only.
+def ravdess_clips(folder: Path) -> list[Clip]:
+    """The speech clips with face and voice (``01-01-…``).
 
     Args:
         folder: the one that holds ``Actor_01`` to ``Actor_24``.
+
+    Raises:
+        InputError: there are none, or one has an unknown emotion.
     """
+    return _clips(folder, "01")
+
+
+def ravdess_faces(folder: Path) -> list[Clip]:
+    """The speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
+    return _clips(folder, "02")
+
+
+def ravdess_voices(folder: Path) -> list[Clip]:
+    """The speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
+    return _clips(folder, "03")
+
+
+def ravdess_examples(path: Path) -> list[Example]:
+    """One-step features of the speech clips with face and voice.
+
+    ``video`` are 35 action units (OpenFace), ``audio`` 259 statistics of mel cepstra; both say one
+    thing about a whole clip, so each is a sequence of one step with the hop of a mean clip, 3.6 s.
+    The target is an index into `RAVDESS_EMOTIONS`.
+
+    Args:
+        path: an ``.npz`` with ``clip`` ``(n,)``, ``face_action_units`` ``(n, 35)`` and
+            ``audio_mfcc`` ``(n, 259)``.
+
+    Raises:
+        InputError: it is not there, or a clip has an unknown emotion.
+        FormatError: it is no such file.
+    """
+    names = ("clip", "face_action_units", "audio_mfcc")
+    archive = read_arrays(path, names, _SOURCE)
+    examples = []
+    for clip, face, voice in zip(*(archive[name] for name in names), strict=True):
+        fields = str(clip).split("-")
+        emotion = emotion_of(fields[2], EMOTION_CODES, path)
+        signals = {
+            AUDIO: sequence_of(voice[None], CLIP_SECONDS),
+            VIDEO: sequence_of(face[None], CLIP_SECONDS),
+        }
+        examples.append(
+            Example(
+                f"ravdess/{clip}",
+                f"ravdess/{fields[6]}",
+                Signals(signals),
+                torch.tensor(RAVDESS_EMOTIONS.index(emotion)),
+            )
+        )
+    return examples
+
+
+def _clips(folder: Path, modality: str) -> list[Clip]:
     clips = []
-    for path in files(folder, "Actor_*/03-01-*"):
+    for path in files(folder, f"Actor_*/{modality}-01-*", _SOURCE):
         fields = path.stem.split("-")
         emotion = emotion_of(fields[2], EMOTION_CODES, path)
         clips.append(Clip(path, f"ravdess/{fields[6]}", emotion, "ravdess"))
