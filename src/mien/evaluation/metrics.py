@@ -1,39 +1,113 @@
-"""Agreement and error of two series of numbers; concordance is in `mien.layers.concordance`."""
+"""Agreement and error of two series of numbers; concordance is in `mien.layers.concordance`.
+
+Where the target is NaN nobody knows, and the place counts for nothing.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from mien.layers.concordance import known, moments
+from mien.evaluation._arrays import Numbers, double
+from mien.layers.concordance import ccc, known, moments
 
 
 def pearson(
-    prediction: Tensor, target: Tensor, *, dim: int = -1, valid: Tensor | None = None
+    prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
     """Pearson's correlation; NaN where a series is constant or nothing is valid.
 
     Args and shapes as `ccc`.
     """
-    found = moments(prediction.double(), target.double(), dim, valid, ddof=0)
+    found = moments(double(prediction), double(target), dim, valid, ddof=0)
     below = found.variance_a.sqrt() * found.variance_b.sqrt()
     value = found.covariance / torch.where(below != 0, below, 1.0)
     return torch.where(below != 0, value, float("nan")).squeeze(dim)
 
 
 def rmse(
-    prediction: Tensor, target: Tensor, *, dim: int = -1, valid: Tensor | None = None
+    prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
     """Root of the mean squared error; NaN where nothing is valid. Args and shapes as `ccc`."""
-    mask = known(target, valid)
-    error = torch.where(mask, prediction.double() - target.double(), 0.0)
-    return (error.square().sum(dim) / mask.sum(dim)).sqrt()
+    gap, count = _gap(prediction, target, dim, valid)
+    return (gap.square().sum(dim) / count).sqrt()
 
 
 def mae(
-    prediction: Tensor, target: Tensor, *, dim: int = -1, valid: Tensor | None = None
+    prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
     """Mean absolute error; NaN where nothing is valid. Args and shapes as `ccc`."""
-    mask = known(target, valid)
-    error = torch.where(mask, prediction.double() - target.double(), 0.0)
-    return error.abs().sum(dim) / mask.sum(dim)
+    gap, count = _gap(prediction, target, dim, valid)
+    return gap.abs().sum(dim) / count
+
+
+def ccc_by_sequence(prediction: Numbers, target: Numbers) -> Tensor:
+    """Concordance of each sequence over its time, meant over the sequences.
+
+    Sequences that cannot be scored (no label, or the same constant twice) are left out. This is not
+    the concordance of all sequences put end to end, which also rewards telling sequences apart.
+
+    Args:
+        prediction: ``(n, time, names)``.
+        target: the same shape; NaN where nobody knows.
+
+    Returns:
+        ``(names,)`` float64, from -1 to 1; NaN where no sequence can be scored, or where a
+        prediction is NaN.
+
+    Raises:
+        ValueError: there is no axis of time, or the shapes differ.
+    """
+    scores = double(prediction)
+    if scores.ndim != 3:
+        raise ValueError(f"needs (n, time, names), got {tuple(scores.shape)}")
+    # Infinity marks what cannot be scored, so that a NaN of the prediction still shows.
+    value = ccc(scores, double(target), dim=1, undefined=float("inf"))
+    scored = ~value.isinf()
+    return torch.where(scored, value, 0.0).sum(0) / scored.sum(0)
+
+
+def binary_accuracy(prediction: Numbers, target: Numbers, *, zeros: bool, dim: int = -1) -> Tensor:
+    """Share of numbers that lie on the right side of zero: sentiment as positive or not.
+
+    The convention of Tsai et al. (2019), "Multimodal transformer for unaligned multimodal language
+    sequences": positive is above zero, for label and prediction alike. Others call zero itself
+    not-negative, which gives other figures.
+
+    Args:
+        prediction: any shape.
+        target: the same shape; NaN where nobody knows.
+        zeros: True counts labels of exactly zero, as not positive; False leaves them out, as the
+            figures for CMU-MOSEI do.
+        dim: the axis to count over.
+
+    Returns:
+        float64, the shape without ``dim``, from 0 to 1; NaN where nothing counts or a prediction
+        that counts is NaN.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    scores, gold = double(prediction), double(target)
+    _same_shape(scores, gold)
+    counts = known(gold, None) if zeros else known(gold, None) & (gold != 0)
+    right = ((scores > 0) == (gold > 0)).double()
+    right = torch.where(scores.isnan(), float("nan"), right)
+    return torch.where(counts, right, 0.0).sum(dim) / counts.sum(dim)
+
+
+def _gap(
+    prediction: Numbers, target: Numbers, dim: int, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Prediction less target, zero where nothing counts; and how many count."""
+    scores, gold = double(prediction), double(target)
+    _same_shape(scores, gold)
+    mask = known(gold, valid)
+    return torch.where(mask, scores - gold, 0.0), mask.sum(dim)
+
+
+def _same_shape(prediction: Tensor, target: Tensor) -> None:
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape"
+        )

@@ -1,0 +1,130 @@
+"""Every metric by name, with its direction: one way to score a prediction of any task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from torch import Tensor
+
+from mien.errors import OptionError
+from mien.evaluation import categories, metrics
+from mien.evaluation._arrays import Floats, Numbers, double, floats, tensor
+from mien.layers.concordance import ccc
+
+Kind = Literal["categories", "dimensions"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One way to score predictions against targets.
+
+    Attributes:
+        kind: the kind of task it scores.
+        higher_is_better: its direction.
+        title: for the axis of a figure or the head of a table.
+        score: of ``scores`` and ``target``: one number for categories, one for each name for
+            dimensions.
+    """
+
+    kind: Kind
+    higher_is_better: bool
+    title: str
+    score: Callable[[Numbers, Numbers], float | Floats]
+
+
+def measure(name: str, scores: Numbers, target: Numbers, *, kind: Kind) -> float:
+    """Score predictions by the name of a metric.
+
+    Args:
+        name: one of `METRICS`.
+        scores: ``(n, names)`` or ``(n, time, names)``: logits of categories, values of dimensions.
+        target: class indices without the last axis (-100 where nobody knows) or shares for
+            categories; the shape of the scores for dimensions (NaN where nobody knows). Padded
+            steps have to be marked in the same way.
+        kind: of the task, as `mien.models.Task.kind`; a metric for the other kind is refused.
+
+    Returns:
+        One number; for dimensions the mean over the names. NaN where it is not defined, or where
+        a score is NaN though somebody knows.
+
+    Raises:
+        OptionError: there is no such metric, or it does not score this kind of task.
+        ValueError: the shapes or the values do not go together.
+    """
+    return float(np.mean(_of_kind(name, kind).score(scores, target)))
+
+
+def measure_dimensions(name: str, scores: Numbers, target: Numbers) -> Floats:
+    """Score each dimension on its own; arguments and errors as `measure`.
+
+    Returns:
+        ``(names,)``, in the order of the scores.
+    """
+    return np.asarray(_of_kind(name, "dimensions").score(scores, target), dtype=np.float64)
+
+
+def _of_kind(name: str, kind: Kind) -> Metric:
+    fitting = ", ".join(known for known, metric in METRICS.items() if metric.kind == kind)
+    if name not in METRICS:
+        raise OptionError(f"no metric is called {name}", advice=f"for {kind} choose from {fitting}")
+    if METRICS[name].kind != kind:
+        raise OptionError(f"{name} does not score {kind}", advice=f"choose from {fitting}")
+    return METRICS[name]
+
+
+def _end_to_end(function: Callable[..., Tensor], scores: Numbers, target: Numbers) -> Floats:
+    """A metric of series over all items and steps put end to end, one number for each name."""
+    values, gold = double(tensor(scores)), double(tensor(target))
+    if values.shape != gold.shape:
+        raise ValueError(f"scores {tuple(values.shape)} and target {tuple(gold.shape)} differ")
+    names = values.shape[-1]
+    return floats(function(values.reshape(-1, names), gold.reshape(-1, names), dim=0))
+
+
+def _by_sequence(scores: Numbers, target: Numbers) -> Floats:
+    return floats(metrics.ccc_by_sequence(tensor(scores), tensor(target)))
+
+
+def _of_categories(
+    title: str, score: Callable[[Numbers, Numbers], float], *, higher_is_better: bool = True
+) -> Metric:
+    return Metric("categories", higher_is_better, title, score)
+
+
+def _of_dimensions(
+    title: str, function: Callable[..., Tensor], *, higher_is_better: bool = True
+) -> Metric:
+    return Metric("dimensions", higher_is_better, title, partial(_end_to_end, function))
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "accuracy": _of_categories("accuracy", categories.accuracy),
+        "f1_micro": _of_categories("micro F1", categories.f1_micro),
+        "f1_macro": _of_categories("macro F1", categories.f1_macro),
+        "uar": _of_categories("unweighted average recall", categories.unweighted_average_recall),
+        "ece": _of_categories(
+            "expected calibration error",
+            categories.expected_calibration_error,
+            higher_is_better=False,
+        ),
+        "ccc": _of_dimensions("concordance", ccc),
+        "ccc_by_sequence": Metric(
+            "dimensions", True, "concordance, mean over sequences", _by_sequence
+        ),
+        "pearson": _of_dimensions("Pearson's correlation", metrics.pearson),
+        "rmse": _of_dimensions("root mean squared error", metrics.rmse, higher_is_better=False),
+        "mae": _of_dimensions("mean absolute error", metrics.mae, higher_is_better=False),
+        "binary_accuracy": _of_dimensions(
+            "binary accuracy", partial(metrics.binary_accuracy, zeros=True)
+        ),
+        "binary_accuracy_without_zeros": _of_dimensions(
+            "binary accuracy without zeros", partial(metrics.binary_accuracy, zeros=False)
+        ),
+    }
+)

@@ -1,0 +1,345 @@
+"""Protocols: what is withheld when a model is measured, how much of it, how often.
+
+A protocol turns a model and the examples of a test part into rows: condition, level, metric, value.
+Most only name the operations of `mien.missing` that they measure under; those that look inside a
+model are in `mien.evaluation.inside`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mien.corpora import Example
+from mien.errors import OptionError
+from mien.evaluation.measures import measure, measure_dimensions
+from mien.evaluation.predict import Answers, predict
+from mien.missing import (
+    Burst,
+    Chain,
+    KeepFirst,
+    MaskFrames,
+    NoiseWindows,
+    Operation,
+    Withhold,
+)
+from mien.models import Model
+from mien.schema import AUDIO, MODALITIES, VIDEO
+from mien.training import Settings, mixed
+
+EVERYTHING = "everything"
+MEAN = "mean"
+Levels = Annotated[tuple[float, ...], Field(min_length=1)]
+Side = Literal["audio", "video", "both"]
+Sides = Annotated[tuple[Side, ...], Field(min_length=1)]
+_SIDES: Mapping[Side, tuple[str, ...]] = {"audio": (AUDIO,), "video": (VIDEO,), "both": MODALITIES}
+_WHOLE_CLIP_S = 1e6  # one window that is longer than anything
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured number.
+
+    Attributes:
+        protocol: its name.
+        condition: what was there or what was done.
+        level: how much of it, where that is a number; NaN where not.
+        metric: what was measured; ``ccc/arousal`` for one of several dimensions.
+        value: the number.
+    """
+
+    protocol: str
+    condition: str
+    level: float
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured.
+
+    Attributes:
+        model: in evaluation mode.
+        examples: of the test part.
+        metrics: names of `mien.evaluation.measures.METRICS`.
+        seed: of the operations.
+        variants: the same clips after their recordings were degraded, by name.
+        post: applied to the scores before they are measured.
+    """
+
+    model: Model
+    examples: Sequence[Example]
+    metrics: Sequence[str]
+    seed: int = 0
+    variants: Mapping[str, Callable[[], Sequence[Example]]] = field(default_factory=dict)
+    post: Callable[[Answers], Answers] = lambda answers: answers
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of the model that anybody in the examples has."""
+        some = {name for example in self.examples for name in example.signals}
+        return tuple(name for name in self.model.modalities if name in some)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing to measure under.
+
+    Attributes:
+        name: of the condition.
+        level: how much, NaN where that is no number.
+        operation: what is taken away, None for nothing.
+        repeats: how often, with other seeds; the mean is the value.
+        examples: other ones than the subject's.
+    """
+
+    name: str
+    level: float = float("nan")
+    operation: Operation | None = None
+    repeats: int = 1
+    examples: Sequence[Example] | None = None
+
+
+class Protocol(Settings):
+    """Base of the protocols; a subclass has a ``name`` and says its conditions."""
+
+    name: str
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """What to measure under."""
+        raise NotImplementedError
+
+    def measure(self, subject: Subject) -> list[Row]:
+        """Measure a subject under all conditions."""
+        rows = []
+        for number, condition in enumerate(self.conditions(subject)):
+            rows += _under(self.name, condition, subject, number)
+        return rows
+
+
+def _under(protocol: str, condition: Condition, subject: Subject, number: int) -> list[Row]:
+    sums: dict[str, list[float]] = {}
+    for repeat in range(condition.repeats):
+        answers = subject.post(
+            predict(
+                subject.model,
+                subject.examples if condition.examples is None else condition.examples,
+                operation=condition.operation,
+                seed=mixed(subject.seed, number, repeat),
+            )
+        )
+        for metric, value in measured(answers, subject).items():
+            sums.setdefault(metric, []).append(value)
+    return [
+        Row(protocol, condition.name, condition.level, metric, sum(values) / len(values))
+        for metric, values in sums.items()
+    ]
+
+
+def measured(answers: Answers, subject: Subject) -> dict[str, float]:
+    """All metrics of some answers; for several dimensions each and their mean.
+
+    Examples that were left without any answer do not count; where there are such, ``answered``
+    says the share that does.
+    """
+    target, task = answers.labelled, subject.model.task
+    scores = answers.scores.nan_to_num()  # where the target says that nobody knows
+    out: dict[str, float] = {}
+    for metric in subject.metrics:
+        if task.kind == "dimensions" and len(task.names) > 1:
+            each = measure_dimensions(metric, scores, target).tolist()
+            out |= {f"{metric}/{name}": value for name, value in zip(task.names, each, strict=True)}
+        out[metric] = measure(metric, scores, target, kind=task.kind)
+    if answers.answered < 1:
+        out["answered"] = answers.answered
+    return out
+
+
+class _WithMean(Protocol):
+    """A protocol whose conditions have a mean."""
+
+    def measure(self, subject: Subject) -> list[Row]:
+        """The rows of the conditions, and their mean for each metric."""
+        rows = super().measure(subject)
+        for metric in dict.fromkeys(row.metric for row in rows):
+            values = [row.value for row in rows if row.metric == metric]
+            if len(values) > 1 and metric != "answered":
+                mean = sum(values) / len(values)
+                rows.append(Row(self.name, MEAN, float("nan"), metric, mean))
+        return rows
+
+
+class Modalities(_WithMean):
+    """Everything, each modality alone, and the mean of these (SFAV, Table II; VAVL, Table 1)."""
+
+    name: Literal["modalities"] = "modalities"
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """Everything, then each alone."""
+        yield Condition(EVERYTHING)
+        if len(subject.modalities) > 1:
+            for one in subject.modalities:
+                others = tuple(name for name in subject.modalities if name != one)
+                yield Condition(one, operation=Withhold(others))
+
+
+class WithoutEach(Protocol):
+    """Everything, and each modality missing (MMTE, Table 2)."""
+
+    name: Literal["without_each"] = "without_each"
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """Everything, then without each."""
+        yield Condition(EVERYTHING)
+        for one in subject.modalities:
+            if len(subject.modalities) > 1:
+                yield Condition(f"without {one}", operation=Withhold((one,)))
+
+
+class ReplacedByNoise(_WithMean):
+    """Everything, and each modality beside noise in place of the others (SFAV, third setting)."""
+
+    name: Literal["replaced_by_noise"] = "replaced_by_noise"
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """Everything, then each with noise beside it."""
+        yield Condition(EVERYTHING)
+        for one in subject.modalities:
+            others = [name for name in subject.modalities if name != one]
+            if others:
+                noise = NoiseWindows(1, _WHOLE_CLIP_S, others)
+                yield Condition(f"{one} beside noise", operation=noise)
+
+
+class MaskedFrames(Protocol):
+    """A share of the frames is masked at random (VAVL, Figures 2 and 3).
+
+    Attributes:
+        shares: how much.
+        of: in which modality.
+        repeats: draws.
+    """
+
+    name: Literal["masked_frames"] = "masked_frames"
+    shares: Levels = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    of: Sides = ("audio", "video", "both")
+    repeats: Annotated[int, Field(ge=1)] = 1
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """Each share in each modality."""
+        for side in self.of:
+            for share in self.shares:
+                masked = MaskFrames(share, _SIDES[side]) if share else None
+                yield Condition(f"{side} masked", share, masked, self.repeats if share else 1)
+
+
+class NoisyWindows(Protocol):
+    """Windows in random places are replaced by Gaussian noise (MATER, Figures 5 to 8).
+
+    Attributes:
+        windows: up to how many; an example with fewer has noise in all of its own.
+        seconds: of a window.
+        of: in which modality.
+        repeats: draws; the paper takes ten.
+    """
+
+    name: Literal["noisy_windows"] = "noisy_windows"
+    windows: Annotated[int, Field(ge=1)] = 8
+    seconds: Annotated[float, Field(gt=0)] = 0.5
+    of: Sides = ("audio", "video", "both")
+    repeats: Annotated[int, Field(ge=1)] = 10
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """None to all of the windows, in each modality."""
+        for side in self.of:
+            for count in range(self.windows + 1):
+                noise = NoiseWindows(count, self.seconds, _SIDES[side]) if count else None
+                repeats = self.repeats if count else 1
+                yield Condition(f"noise in {side}", float(count), noise, repeats)
+
+
+class FirstWindows(Protocol):
+    """Only the beginning is presented, to all modalities and to each alone (MATER, Figures 9, 10).
+
+    Attributes:
+        seconds: of a window.
+        windows: how many there are at most.
+    """
+
+    name: Literal["first_windows"] = "first_windows"
+    seconds: Annotated[float, Field(gt=0)] = 0.5
+    windows: Annotated[int, Field(ge=1)] = 8
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """One window to all of them, for each modality."""
+        for name, alone in each_alone(subject):
+            for count in range(1, self.windows + 1):
+                first = KeepFirst(count * self.seconds)
+                yield Condition(name, float(count), both(alone, first))
+
+
+class Bursts(Protocol):
+    """A stretch is masked, as when a face is turned away.
+
+    Attributes:
+        seconds: how long.
+        of: in which modality.
+        repeats: draws of the place.
+    """
+
+    name: Literal["bursts"] = "bursts"
+    seconds: Levels = (0.5, 1.0, 2.0)
+    of: tuple[Literal["audio", "video"], ...] = ("audio", "video")
+    repeats: Annotated[int, Field(ge=1)] = 5
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """Each length in each modality."""
+        for side in self.of:
+            for seconds in self.seconds:
+                yield Condition(f"burst in {side}", seconds, Burst(side, seconds), self.repeats)
+
+
+class Recordings(Protocol):
+    """The recordings themselves were degraded before anything was extracted from them.
+
+    Attributes:
+        variants: names of the data set's degraded variants, None for all.
+    """
+
+    name: Literal["recordings"] = "recordings"
+    variants: tuple[str, ...] | None = None
+
+    def conditions(self, subject: Subject) -> Iterator[Condition]:
+        """As recorded, then each variant.
+
+        Raises:
+            OptionError: the data set has no such variant.
+        """
+        yield Condition("as recorded")
+        persons = {example.person for example in subject.examples}
+        for variant in subject.variants if self.variants is None else self.variants:
+            if variant not in subject.variants:
+                raise OptionError(
+                    f"the data has no variant {variant}",
+                    advice=f"choose from {sorted(subject.variants)}",
+                )
+            examples = [e for e in subject.variants[variant]() if e.person in persons]
+            yield Condition(variant, examples=examples)
+
+
+def each_alone(subject: Subject) -> Iterator[tuple[str, Operation | None]]:
+    """Everything, and each modality alone."""
+    yield EVERYTHING, None
+    for one in subject.modalities:
+        others = tuple(name for name in subject.modalities if name != one)
+        if others:
+            yield one, Withhold(others)
+
+
+def both(one: Operation | None, other: Operation) -> Operation:
+    """One operation after the other, if there is one before."""
+    return other if one is None else Chain((one, other))

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+
+from mien.errors import InputError
+from mien.evaluation.humans import ALL, recognition_rates
+
+
+@pytest.fixture(scope="module")
+def rates(data_folder):
+    folder = data_folder / "crema_d"
+    if not folder.is_dir():
+        pytest.skip("CREMA-D's tables are not there")
+    return recognition_rates(folder).set_index(["presentation", "acted"])
+
+
+def test_published_votes(rates):
+    found = rates.xs(ALL, level="acted").loc[["voice", "face", "audio-visual"]]
+    assert found["clips"].tolist() == [7442] * 3
+    assert [round(100 * rate, 1) for rate in found["plurality"]] == [41.6, 66.3, 72.2]
+    assert [round(100 * rate, 1) for rate in found["votes"]] == [40.0, 57.4, 63.1]
+    assert [round(100 * rate, 1) for rate in found["tied"]] == [8.7, 6.3, 5.6]
+    assert [round(100 * rate, 1) for rate in found["plurality_tie_counts"]] == [47.9, 71.0, 76.7]
+
+
+def test_rules_for_ties_are_in_order(rates):
+    ordered = ["plurality", "plurality_tie_shared", "plurality_tie_counts"]
+    assert (rates[ordered].diff(axis=1).iloc[:, 1:] >= 0).all(axis=None)
+
+
+def test_emotions_add_up(rates):
+    each = rates.drop(ALL, level="acted")
+    weighted = each["plurality"] * each["clips"]
+    total = weighted.groupby(level=0).sum() / each["clips"].groupby(level=0).sum()
+    for presentation, rate in total.items():
+        assert rate == pytest.approx(rates.loc[(presentation, ALL), "plurality"])
+    # Sadness is the hardest to hear, neutral the easiest.
+    voice = each.loc["voice", "plurality"]
+    assert (voice.idxmin(), voice.idxmax()) == ("sadness", "neutral")
+
+
+def test_rates_by_hand(tmp_path):
+    head = '"","A","D","F","H","N","S","fileName"\n'
+    rows = [
+        '"{mode}00001",0,0,0,6,4,0,"1001_DFA_HAP_XX"',  # clearly right
+        '"{mode}00002",3,3,0,0,2,2,"1001_DFA_ANG_XX"',  # a tie with the acted one in it
+        '"{mode}00003",0,0,0,0,9,1,"1001_DFA_SAD_XX"',  # clearly wrong
+        '"{mode}00004",0,0,4,0,4,2,"1002_DFA_SAD_XX"',  # a tie without it
+    ]
+    lines = [row.format(mode=mode) for mode in (1, 2, 3) for row in rows]
+    (tmp_path / "tabulatedVotes.csv").write_text(head + "\n".join(lines) + "\n")
+    found = recognition_rates(tmp_path).set_index(["presentation", "acted"]).loc[("voice", ALL)]
+    assert found["tied"] == 0.5
+    assert found["plurality"] == 0.25
+    assert found["plurality_tie_shared"] == 0.375
+    assert found["plurality_tie_counts"] == 0.5
+    assert found["plurality_untied"] == 0.5
+    assert found["votes"] == (6 + 3 + 1 + 2) / 40
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(InputError, match="tabulatedVotes"):
+        recognition_rates(tmp_path)
