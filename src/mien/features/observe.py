@@ -22,6 +22,8 @@ from mien.schema import AUDIO, VIDEO
 SAMPLE_HZ = 16000
 SHORTEST_FRAME_S = 0.001
 
+Stage = Callable[[Iterator[Frame | Samples]], Iterator[Frame | Samples]]
+
 
 class Readers(Protocol):
     """What `observe` needs: a fresh reader of faces and one of voice for each recording."""
@@ -99,6 +101,7 @@ def observe(
     readers: Readers,
     without: Collection[str] = (),
     face_hz: float = 5.0,
+    through: Stage = iter,
     progress: Callable[[float], None] = lambda seconds: None,
 ) -> Observation:
     """Decode a recording and read its faces and its voice.
@@ -109,6 +112,8 @@ def observe(
         readers: read it.
         without: modalities that are not even decoded.
         face_hz: frames a second in which faces are looked for.
+        through: what decoded frames and samples pass before they are read, as a degradation of
+            `mien.missing.raw` does. The duration is that of what went in.
         progress: called with the seconds that were decoded so far.
 
     Returns:
@@ -126,15 +131,27 @@ def observe(
             face = readers.face() if stream.probe.video and wanted[VIDEO] else None
             voice = readers.voice() if stream.probe.audio and wanted[AUDIO] else None
             with closing(_Collector(observation, face, voice)) as collector:
-                for item in stream:
+                timed = _timed(stream, stream.probe, face_hz, observation, progress)
+                for item in through(timed):
                     collector.take(item)
-                    end = _end(item, stream.probe, face_hz)
-                    observation.duration = max(observation.duration, end)
-                    progress(observation.duration)
                 collector.finish()
             observation.warnings = list(stream.warnings)
         undo.pop_all()
     return observation
+
+
+def _timed(
+    items: Iterator[Frame | Samples],
+    probe: Probe,
+    face_hz: float,
+    observation: Observation,
+    progress: Callable[[float], None],
+) -> Iterator[Frame | Samples]:
+    """The same items; on the way the duration grows."""
+    for item in items:
+        observation.duration = max(observation.duration, _end(item, probe, face_hz))
+        progress(observation.duration)
+        yield item
 
 
 @contextmanager
