@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.errors import NothingPresent, OptionError
+from mien.errors import NothingPresent
 from mien.missing import withhold
 from mien.models import LinearProbe, PersonBaseline, Task, create_model
 from mien.models.linear_probe import Description, describe
@@ -83,9 +83,26 @@ def test_nothing_present_is_a_clear_error():
         probe()(both)
 
 
-def test_per_frame_and_dimensions_are_refused():
-    with pytest.raises(OptionError, match="per clip"):
-        create_model("linear_probe", task=Task("dimensions", ("valence",)), modalities=SIZES)
+def test_dimensions_are_the_mean_of_the_heads_that_are_there():
+    model = create_model("linear_probe", task=Task("dimensions", ("valence",)), modalities=SIZES)
+    both = {m: Description(torch.randn(3, 2 * n), torch.tensor([True, True, False]))
+            for m, n in SIZES.items()}  # fmt: skip
+    both["video"] = Description(both["video"].values, torch.tensor([True, False, True]))
+    said = model.fuse(both)
+    audio, video = said.by_modality["audio"], said.by_modality["video"]
+    torch.testing.assert_close(said.scores[0], (audio[0] + video[0]) / 2)
+    torch.testing.assert_close(said.scores[1], audio[1])
+    torch.testing.assert_close(said.scores[2], video[2])
+
+
+def test_experts_learn_from_their_own_loss_alone():
+    model = create_model("linear_probe", task=TASK, modalities=SIZES, experts=True)
+    described = {m: Description(torch.randn(4, 2 * n), torch.ones(4).bool())
+                 for m, n in SIZES.items()}  # fmt: skip
+    target = torch.tensor([0, 1, 0, 1])
+    said = model.fuse(described)
+    own = [torch.nn.functional.cross_entropy(s, target) for s in said.by_modality.values()]
+    torch.testing.assert_close(model.loss(said, target), sum(own))
 
 
 def test_every_parameter_gets_a_gradient_and_loss_is_cross_entropy():

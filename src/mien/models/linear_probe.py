@@ -8,6 +8,14 @@ uniform prior: the logits of the modalities that are there are added, each with 
 modality that is alone keeps weight one. A missing modality is left out of the sum, per item of the
 batch.
 
+For dimensions each head is a linear regression, and the product of experts one of Gaussians of
+equal variance, whose mean is the mean of the heads that are there, each with its weight. Per frame
+there is nothing to pool: a head takes the features of one frame, on the finest hop.
+
+Trained by the loss of the fused scores, the heads together are one linear model of both modalities
+side by side; with ``experts`` each head is trained by its own loss alone, and only then is the sum
+a product of experts that each can stand alone.
+
 Standardisation uses the mean and deviation of the training data, or, for weights that were trained
 so, those of the person's own recordings (`PersonBaseline`).
 """
@@ -15,12 +23,12 @@ so, those of the person's own recordings (`PersonBaseline`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from mien.errors import OptionError
+from mien.layers.time import align
 from mien.models._base import Model, Prediction, Task
 from mien.models._registry import register
 from mien.signals import Sequence, Signals
@@ -33,9 +41,9 @@ class Description:
     """One modality of a batch, pooled over time.
 
     Attributes:
-        values: ``(batch, 2 * features)``, mean then standard deviation over observed time; zero and
-            meaningless where ``present`` is False.
-        present: ``(batch,)`` bool.
+        values: ``(batch, 2 * features)``, mean then standard deviation over observed time, or
+            ``(batch, time, features)`` per frame; zero and meaningless where ``present`` is False.
+        present: ``(batch,)`` or ``(batch, time)`` bool.
     """
 
     values: Tensor
@@ -50,6 +58,17 @@ def describe(sequence: Sequence) -> Description:
     mean = values.sum(dim=1) / count
     spread = torch.where(mask, values - mean.unsqueeze(1), 0.0).square().sum(dim=1) / count
     return Description(torch.cat([mean, spread.sqrt()], dim=-1), sequence.present)
+
+
+@dataclass(frozen=True)
+class ProbePrediction(Prediction):
+    """A prediction that says which heads had anything to go by.
+
+    Attributes:
+        present: by modality ``(batch,)`` per clip or ``(batch, time)`` per frame, bool.
+    """
+
+    present: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class _Head(nn.Module):
@@ -74,24 +93,22 @@ class LinearProbe(Model):
     """See the head of this file.
 
     Args:
-        task: categories per clip.
+        task: categories or dimensions, per clip or per frame.
         modalities: feature sizes before pooling.
-
-    Raises:
-        OptionError: another task.
+        experts: whether the loss is the sum of the heads' own losses instead of that of their sum.
     """
 
     trust: Tensor
 
-    def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
+    def __init__(self, task: Task, modalities: Mapping[str, int], *, experts: bool = False) -> None:
         super().__init__(task, modalities)
-        if task.kind != "categories" or task.per != "clip":
-            raise OptionError(
-                "linear_probe fuses probabilities of categories, one answer per clip",
-                advice="give it that task, or choose another model",
-            )
+        self.experts = experts
+        described = 2 if task.per == "clip" else 1
         self.heads = nn.ModuleDict(
-            {name: _Head(2 * size, len(task.names)) for name, size in self.modalities.items()}
+            {
+                name: _Head(described * size, len(task.names))
+                for name, size in self.modalities.items()
+            }
         )
         self.register_buffer("trust", torch.ones(len(self.modalities)))
 
@@ -100,9 +117,26 @@ class LinearProbe(Model):
         self.require_anything(signals)
         return self.fuse(self.describe(signals))
 
+    def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
+        """The criterion of the fused scores or, with ``experts``, of each head on what it has."""
+        if not self.experts or not isinstance(prediction, ProbePrediction):
+            return super().loss(prediction, target)
+        present = prediction.present
+        own = [
+            self.criterion(scores, target, present[name])
+            for name, scores in prediction.by_modality.items()
+        ]
+        return torch.stack(own).sum()
+
     def describe(self, signals: Signals) -> dict[str, Description]:
-        """Pool each modality that is in the signals over its observed time."""
-        return {name: describe(signals[name]) for name in self.modalities if name in signals}
+        """Each modality that is in the signals: pooled over its observed time, or its frames."""
+        if self.task.per == "clip":
+            return {name: describe(signals[name]) for name in self.modalities if name in signals}
+        aligned = align(signals, self.modalities)
+        return {
+            name: Description(aligned.spread(values), aligned.spread(aligned.valid[name]))
+            for name, values in aligned.values.items()
+        }
 
     def fuse(self, descriptions: Mapping[str, Description]) -> Prediction:
         """Score descriptions and add the logits of those that are present.
@@ -111,14 +145,17 @@ class LinearProbe(Model):
             descriptions: by modality; may leave modalities out.
         """
         scores = {m: self.heads[m](d.values) for m, d in descriptions.items()}
-        present = torch.stack([d.present for d in descriptions.values()])
+        there = {m: d.present for m, d in descriptions.items()}
+        present = torch.stack(list(there.values()))
         names = list(self.modalities)
         trust = torch.stack([self.trust[names.index(m)] for m in descriptions])
         alone = present.sum(dim=0) == 1
-        weight = torch.where(alone, 1.0, trust.unsqueeze(1)) * present
+        weight = torch.where(alone, 1.0, trust.view(-1, *[1] * (present.ndim - 1))) * present
         stacked = torch.stack(list(scores.values()))
         fused = torch.where(weight.unsqueeze(-1) > 0, weight.unsqueeze(-1) * stacked, 0.0).sum(0)
-        return Prediction(fused, by_modality=scores)
+        if self.task.kind == "dimensions":
+            fused = fused / weight.sum(dim=0).clamp(min=1e-6).unsqueeze(-1)
+        return ProbePrediction(fused, by_modality=scores, present=there)
 
 
 class PersonBaseline:

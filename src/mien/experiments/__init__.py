@@ -1,0 +1,1 @@
+"""Experiments: one YAML for each table or figure of a paper, and the runner."""

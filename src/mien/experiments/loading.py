@@ -1,0 +1,94 @@
+"""Experiments from YAML: those that ship with mien and anybody's own. Errors name the line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mien.errors import FormatError, InputError, OptionError
+from mien.experiments.spec import Experiment
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def list_experiments() -> tuple[str, ...]:
+    """Names of the experiments that ship with mien, sorted."""
+    return tuple(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+
+
+def shipped(name: str) -> Experiment:
+    """An experiment that ships with mien.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    if name not in list_experiments():
+        raise OptionError(
+            f"no experiment is called {name}",
+            advice=f"choose from {', '.join(list_experiments())}, or give a YAML file to mien train",
+        )
+    return load_experiment(RECIPES / f"{name}.yaml")
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """An experiment from a file.
+
+    Raises:
+        InputError: the file cannot be read.
+        FormatError: it is no YAML, or does not say what an experiment has to; every line that is
+            wrong is named, with what would be right.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"cannot be read: {error}", path=path, advice="give a YAML file"
+        ) from error
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        said = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise FormatError(f"is no YAML: {error}", path=path) from error
+    if not isinstance(said, dict):
+        raise FormatError("holds no experiment", path=path, advice="see the shipped ones")
+    try:
+        return Experiment.model_validate({"name": Path(path).stem, **said})
+    except ValidationError as error:
+        problems = [_problem(tree, problem) for problem in error.errors()]
+        raise FormatError("; ".join(dict.fromkeys(problems)), path=path) from error
+
+
+def _problem(tree: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401, pydantic's dictionary
+    line, known = _line(tree, problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    allowed = problem.get("ctx", {}).get("expected_tags") or problem.get("ctx", {}).get("expected")
+    if allowed and str(allowed) not in message:
+        message += f"; choose from {allowed}"
+    return f"line {line}, {'.'.join(known) or 'the whole'}: {message}"
+
+
+def _line(node: yaml.Node | None, place: tuple[str | int, ...]) -> tuple[int, list[str]]:
+    """The line of the deepest part of a place that the file has, and the names on the way."""
+    line, known = (node.start_mark.line + 1 if node else 1), []
+    for part in place:
+        found = _child(node, part)
+        if found is not None:
+            key, node = found
+            line = key.start_mark.line + 1
+            known.append(str(part))
+        elif isinstance(node, yaml.MappingNode) and part == place[-1]:
+            known.append(str(part))
+    return line, known
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return key, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None

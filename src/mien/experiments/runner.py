@@ -1,0 +1,132 @@
+"""All runs of an experiment, in several processes, and what they measured as one table."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mien.errors import MienError
+from mien.experiments.runs import Run, done, execute, folds_of, results_of
+from mien.experiments.sources import Places
+from mien.experiments.spec import Experiment
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to nothing.
+
+    Attributes:
+        run: which.
+        error: why.
+    """
+
+    run: Run
+    error: str
+
+
+def plan(
+    experiment: Experiment, places: Places, folder: Path, *, made_up: bool = False
+) -> list[Run]:
+    """All runs of an experiment, those that others build on first.
+
+    Args:
+        experiment: what to run.
+        places: where data is.
+        folder: of the experiment's runs.
+        made_up: let generated examples stand in for the data.
+
+    Raises:
+        MienError: the data is not there.
+    """
+    runs = []
+    for entry in experiment.models:
+        for treatment in experiment.treatments:
+            if entry.treatments is not None and treatment.label not in entry.treatments:
+                continue
+            first = Run(experiment, entry, treatment, 0, 0, folder, places, made_up)
+            folds = len(folds_of(first.source, places, made_up))
+            runs += [
+                Run(experiment, entry, treatment, fold, seed, folder, places, made_up)
+                for fold in range(folds)
+                for seed in experiment.seeds
+            ]
+    return sorted(runs, key=lambda run: run.treatment.hide_important is not None)
+
+
+def run_all(runs: Sequence[Run], console: Console, *, workers: int | None = None) -> list[Failure]:
+    """Run what was not run before; one that fails does not stop the others.
+
+    Args:
+        runs: of `plan`.
+        console: for progress.
+        workers: processes; as many as there are cores where None, none but this one where 1.
+    """
+    left = [run for run in runs if not done(run)]
+    failures = []
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("runs", total=len(runs), completed=len(runs) - len(left))
+        for run, error in _each(left, workers or os.cpu_count() or 1):
+            progress.advance(bar)
+            if error is not None:
+                failures.append(Failure(run, error))
+                console.print(f"{run.path}: {error}", markup=False, style="red")
+    return failures
+
+
+def _each(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, str | None]]:
+    if workers == 1 or len(runs) < 2:
+        for run in runs:
+            yield run, attempt(run)
+        return
+    context = multiprocessing.get_context("spawn")
+    # Runs of the second wave build on those of the first.
+    waves = [
+        [r for r in runs if (r.treatment.hide_important is not None) is w] for w in (False, True)
+    ]
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_alone) as pool:
+        for wave in waves:
+            pending: dict[Future[str | None], Run] = {pool.submit(attempt, r): r for r in wave}
+            for future in as_completed(pending):
+                yield pending[future], future.result()
+
+
+def _alone() -> None:
+    torch.set_num_threads(1)
+
+
+def attempt(run: Run) -> str | None:
+    """Execute a run; what went wrong, if it did."""
+    try:
+        execute(run)
+    except MienError as error:
+        return str(error)
+    return None
+
+
+def collect(runs: Sequence[Run]) -> pd.DataFrame:
+    """What finished runs measured, one row a number.
+
+    Returns:
+        Columns ``model, treatment, fold, seed, protocol, condition, level, metric, value``.
+    """
+    tables = [results_of(run.path) for run in runs if done(run)]
+    columns = ["model", "treatment", "fold", "seed"]
+    if not tables:
+        return pd.DataFrame(columns=[*columns, "protocol", "condition", "level", "metric", "value"])
+    whole = pd.concat(tables, ignore_index=True)
+    return whole[[*columns, *(name for name in whole if name not in columns)]]

@@ -1,0 +1,383 @@
+"""One run of an experiment: one model, one treatment, one fold, one seed.
+
+A run has a folder: ``run.json`` says what it was, ``model.safetensors`` and
+``standard.safetensors`` what it learned, ``log.csv`` how, ``predictions.parquet`` what it answered to
+the test part, and ``results.csv`` what was measured. A run whose folder says that it was done is not done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from pydantic import TypeAdapter
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from mien.corpora import Example, Fold
+from mien.errors import InputError, OptionError
+from mien.evaluation.inside import AnyProtocol
+from mien.evaluation.measures import METRICS, measure
+from mien.evaluation.predict import Answers, predict
+from mien.evaluation.protocols import Protocol, Row, Subject
+from mien.experiments.post import fitted
+from mien.experiments.sources import AnySource, Places, Source, Standard, generated
+from mien.experiments.spec import Experiment, ModelEntry, Treatment
+from mien.formats import write_atomically, write_text
+from mien.missing import Operation, Withhold, hide_important, importance, operation, unpair
+from mien.models import Model, create_model
+from mien.training import CHECKPOINT, Plan, Training, train
+
+RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
+RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
+_SOURCE: TypeAdapter[Source] = TypeAdapter(AnySource)
+_PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is run.
+
+    Attributes:
+        experiment: of which it is a part.
+        entry: the model.
+        treatment: how it is trained.
+        fold: number of the fold, from 0.
+        seed: of weights, order and noise.
+        folder: of the experiment.
+        places: where data is.
+        made_up: whether generated examples stand in for the data.
+    """
+
+    experiment: Experiment
+    entry: ModelEntry
+    treatment: Treatment
+    fold: int
+    seed: int
+    folder: Path
+    places: Places
+    made_up: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The run's own folder."""
+        parts = (self.entry.called, self.treatment.label, f"fold{self.fold}-seed{self.seed}")
+        return self.folder.joinpath(*(re.sub(r"[^\w.+-]+", "_", part) for part in parts))
+
+    @property
+    def source(self) -> Source:
+        """The data, with what the model's entry changes."""
+        data = self.experiment.data
+        return _SOURCE.validate_python({**data.model_dump(), **self.entry.data})
+
+    @property
+    def training(self) -> Training:
+        """The settings, with what the model's entry changes."""
+        return self.experiment.training_of(self.entry)
+
+    def described(self) -> dict[str, Any]:
+        """What decides about the weights."""
+        return {
+            "experiment": self.experiment.name,
+            "data": self.source.model_dump(mode="json"),
+            "entry": self.entry.model_dump(mode="json"),
+            "treatment": self.treatment.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "fold": self.fold,
+            "seed": self.seed,
+            "made_up": self.made_up,
+        }
+
+    def measures(self) -> dict[str, Any]:
+        """What decides about the results beside the weights."""
+        dumped = self.experiment.model_dump(
+            mode="json", include={"protocols", "metrics", "post_processing"}
+        )
+        return dict(dumped)
+
+
+def mark(described: object) -> str:
+    """A digest of what something was made from."""
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Material:
+    """The examples of one fold, standardised by its training part."""
+
+    train: list[Example]
+    dev: list[Example]
+    test: list[Example]
+    standard: Standard
+    fold: Fold
+
+
+@lru_cache(maxsize=4)
+def _everything(source: Source, places: Places, made_up: bool) -> tuple[Example, ...]:
+    return tuple(generated(source.shape()) if made_up else source.examples(places))
+
+
+@lru_cache(maxsize=16)
+def _variant(source: Source, places: Places, name: str) -> tuple[Example, ...]:
+    return tuple(source.variants(places)[name]())
+
+
+@lru_cache(maxsize=4)
+def _more(source: Source, places: Places, name: str) -> tuple[Example, ...]:
+    known = source.further(places)
+    if name not in known:
+        raise OptionError(
+            f"{source.name} has nothing called {name}", advice=f"it has {list(known)}"
+        )
+    return tuple(known[name]())
+
+
+def folds_of(source: Source, places: Places, made_up: bool) -> tuple[Fold, ...]:
+    """The folds that a source is asked for."""
+    if made_up:
+        people = sorted({e.person for e in _everything(source, places, True)})
+        return (Fold("made up", tuple(people[2:]), (people[1],), (people[0],)),)
+    return source.split(_everything(source, places, False))[: source.folds]
+
+
+def material(run: Run) -> Material:
+    """The examples of a run's fold."""
+    source = run.source
+    fold = folds_of(source, run.places, run.made_up)[run.fold]
+    everybody = {*fold.train, *fold.dev, *fold.test}
+    chosen = [
+        example
+        for example in _everything(source, run.places, run.made_up)
+        if example.person in everybody
+    ]
+    parts = fold.divide(chosen)
+    standard = Standard.of(parts[0]) if source.standardise else Standard({}, {})
+    done, dev, test = (standard.apply(part) for part in parts)
+    return Material(done, dev, test or dev, standard, fold)
+
+
+def built(run: Run) -> Model:
+    """The run's model with fresh weights."""
+    shape = run.source.shape()
+    sizes = shape.sizes
+    if not run.made_up:
+        for example in _everything(run.source, run.places, False):
+            sizes |= {n: s.values[0, 0].numel() for n, s in example.signals.items()}
+    wanted = run.entry.modalities or tuple(sizes)
+    torch.manual_seed(run.seed)
+    return create_model(
+        run.entry.model,
+        task=shape.task,
+        modalities={name: sizes[name] for name in wanted},
+        **run.entry.options,
+    )
+
+
+def done(run: Run) -> bool:
+    """Whether the run's folder holds its results."""
+    noted = _noted(run)
+    return noted == (mark(run.described()), mark(run.measures())) and (run.path / RESULTS).exists()
+
+
+def _noted(run: Run) -> tuple[str, str]:
+    path = run.path / RUN
+    if not path.exists():
+        return "", ""
+    note = json.loads(path.read_text())
+    return note["trained"], note["measured"]
+
+
+def execute(run: Run, fabric: Fabric | None = None) -> Path:
+    """Train and measure, as far as that was not done before.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        MienError: the data or an option is not as it should be.
+    """
+    if done(run):
+        return run.path
+    run.path.mkdir(parents=True, exist_ok=True)
+    given = material(run)
+    model = built(run)
+    trained = _noted(run)[0] == mark(run.described()) and (run.path / WEIGHTS).exists()
+    if trained:
+        model.load_state_dict(load_file(run.path / WEIGHTS))
+    else:
+        _learn(run, model, given, fabric)
+    _note(run, measured="")
+    rows, answers = _measured(run, model.eval(), given)
+    _write_predictions(run, model, given.test, answers)
+    table = pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
+    write_text(run.path / RESULTS, table)
+    _note(run, measured=mark(run.measures()))
+    (run.path / CHECKPOINT).unlink(missing_ok=True)
+    return run.path
+
+
+def _note(run: Run, measured: str) -> None:
+    note = {"trained": mark(run.described()), "measured": measured, **run.described()}
+    write_text(run.path / RUN, json.dumps({**note, "measures": run.measures()}, indent=2) + "\n")
+
+
+def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> None:
+    examples = [piece for example in _taught(run, given) for piece in run.source.pieces(example)]
+    usable = [e for e in examples if _usable(e, model)]
+    select = run.training.select
+    plan = Plan(
+        usable,
+        run.training,
+        run.seed,
+        partial(_score, select, given.dev) if given.dev else None,
+        operation=_operation(run, given),
+        folder=run.path,
+        mark=mark(run.described()),
+    )
+    train(model, plan, fabric)
+    weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+    write_atomically(run.path / WEIGHTS, lambda file: file.write(save(weights)))
+    standard: dict[str, Tensor] = {f"mean.{n}": t for n, t in given.standard.mean.items()}
+    standard |= {f"deviation.{n}": t for n, t in given.standard.deviation.items()}
+    write_atomically(run.path / STANDARD, lambda file: file.write(save(standard)))
+
+
+def _usable(example: Example, model: Model) -> bool:
+    """Whether a model has anything to learn from an example."""
+    return any(bool(example.signals.present(name).any()) for name in model.modalities)
+
+
+def _taught(run: Run, given: Material) -> list[Example]:
+    """The training part after the treatment of the whole set."""
+    examples = list(given.train)
+    shares = run.treatment.unpaired
+    if shares:
+        changed = unpair([e.signals for e in examples], shares, run.seed)
+        examples = [replace(e, signals=s) for e, s in zip(examples, changed, strict=True)]
+    unseen = {*given.fold.dev, *given.fold.test}
+    for name in () if run.made_up else run.treatment.extra:
+        further = _more(run.source, run.places, name)
+        examples += given.standard.apply(e for e in further if e.person not in unseen)
+    return examples
+
+
+def _score(metric: str, dev: Sequence[Example], model: Model) -> float:
+    answers = predict(model, dev)
+    scores, kind = answers.scores.nan_to_num(), model.task.kind
+    value = measure(metric, scores, answers.labelled, kind=kind)
+    return value if METRICS[metric].higher_is_better else -value
+
+
+def _operation(run: Run, given: Material) -> Operation | None:
+    hiding, named = run.treatment.hide_important, run.treatment.operation
+    if named is not None:
+        return operation(named.name, **named.options)
+    if hiding is None:
+        return None
+    first = replace(
+        run,
+        treatment=next(t for t in run.experiment.treatments if t.label == hiding.after),
+    )
+    model = built(first)
+    execute(first)
+    model.load_state_dict(load_file(first.path / WEIGHTS))
+    losses = _losses(model.eval(), given.dev or given.train)
+    rises = importance(losses.pop(""), losses)
+    rising = {name: rise for name, rise in rises.items() if rise > hiding.above}
+    if not rising:
+        return None
+    return hide_important(rising, probability=hiding.each.get(len(rising), 1 / (len(rising) + 1)))
+
+
+@torch.inference_mode()
+def _losses(model: Model, examples: Sequence[Example]) -> dict[str, float]:
+    """The loss with everything (under the empty name) and without each modality."""
+    out = {}
+    for hidden in ("", *model.modalities):
+        answers = predict(model, examples, operation=Withhold((hidden,)) if hidden else None)
+        out[hidden] = float(model.criterion(answers.scores.nan_to_num(), answers.labelled, None))
+    return out
+
+
+def _measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answers]:
+    experiment, source = run.experiment, run.source
+    post = fitted(experiment.post_processing, model, given.train)
+    variants = {} if run.made_up else source.variants(run.places)
+    subject = Subject(
+        model,
+        [example for example in given.test if _usable(example, model)],
+        experiment.metrics,
+        run.seed,
+        {name: partial(_spoilt, run, given, name) for name in variants},
+        post,
+    )
+    rows = [row for protocol in experiment.protocols for row in protocol.measure(subject)]
+    return rows, post(predict(model, given.test))
+
+
+def _spoilt(run: Run, given: Material, name: str) -> list[Example]:
+    return given.standard.apply(_variant(run.source, run.places, name))
+
+
+def _write_predictions(
+    run: Run, model: Model, examples: Sequence[Example], answers: Answers
+) -> None:
+    rows: list[dict[str, object]] = []
+    names, per_frame = model.task.names, model.task.per == "frame"
+    for example, scores in zip(examples, answers.scores, strict=True):
+        target = example.target if example.target.ndim else example.target[None]
+        for step, said in enumerate(scores if per_frame else scores[None]):
+            if per_frame and step >= len(target):
+                break
+            gold = target[step] if per_frame else target
+            row: dict[str, object] = {"clip": example.clip, "person": example.person, "step": step}
+            row |= {f"score_{name}": float(x) for name, x in zip(names, said, strict=True)}
+            if model.task.kind == "categories" and not gold.is_floating_point():
+                row["target"] = names[int(gold)] if int(gold) >= 0 else None
+            else:
+                each = gold.flatten().tolist()
+                row |= {f"target_{name}": x for name, x in zip(names, each, strict=True)}
+            rows.append(row)
+    table = pd.DataFrame(rows)
+    write_atomically(run.path / PREDICTIONS, lambda file: table.to_parquet(file, index=False))
+
+
+def standard_of(folder: Path) -> Standard:
+    """The standardisation that a run learned."""
+    found = load_file(folder / STANDARD)
+    parts: dict[str, dict[str, Tensor]] = {"mean": {}, "deviation": {}}
+    for key, value in found.items():
+        kind, name = key.split(".", 1)
+        parts[kind][name] = value
+    return Standard(parts["mean"], parts["deviation"])
+
+
+def results_of(folder: Path) -> pd.DataFrame:
+    """What a run measured, with its model, treatment, fold and seed.
+
+    Raises:
+        InputError: the folder holds no finished run.
+    """
+    note, table = folder / RUN, folder / RESULTS
+    if not note.exists() or not table.exists():
+        raise InputError("holds no finished run", path=folder, advice="run the experiment first")
+    said = json.loads(note.read_text())
+    entry = ModelEntry.model_validate(said["entry"])
+    return pd.read_csv(table).assign(
+        model=entry.called,
+        treatment=said["treatment"]["label"],
+        fold=said["fold"],
+        seed=said["seed"],
+    )
+
+
+__all__ = ["Run", "done", "execute", "folds_of", "mark", "results_of"]

@@ -1,0 +1,28 @@
+"""Where examples come from, by the name that an experiment gives under ``data``."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from mien.experiments.sources._base import Places, Shape, Source, Standard, generated
+from mien.experiments.sources.continuous import JavaSedSessions, Recola, UlmTsst
+from mien.experiments.sources.published import MfnSequences, RavdessUnits
+from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
+from mien.experiments.sources.simulator import Simulator
+
+AnySource = Annotated[
+    RavdessUnits
+    | MfnSequences
+    | JavaSed
+    | Ravdess
+    | CremaD
+    | MspImprov
+    | Manifest
+    | JavaSedSessions
+    | Recola
+    | UlmTsst
+    | Simulator,
+    Field(discriminator="name"),
+]
+
+__all__ = ["AnySource", "Places", "Shape", "Source", "Standard", "generated"]

@@ -1,0 +1,212 @@
+"""What a source of data is: where examples come from, how people are split, what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mien.corpora import Example, Fold
+from mien.models import Task
+from mien.schema import AUDIO, VIDEO
+from mien.signals import Sequence as Steps
+from mien.signals import Signals
+from mien.training import Settings
+
+Examples = Callable[[], list[Example]]
+GENERATED_PEOPLE = 6
+GENERATED_CLIPS = 4  # of each person
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders.
+
+    Attributes:
+        data: holds the corpora.
+        kept: for what was extracted from recordings.
+    """
+
+    data: Path
+    kept: Path
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What examples look like, known before there are any.
+
+    Attributes:
+        task: what is asked.
+        modalities: features of each.
+        hops: seconds of a step of each.
+        steps: a usual number of steps of each.
+    """
+
+    task: Task
+    modalities: Mapping[str, tuple[int, ...]]
+    hops: Mapping[str, float]
+    steps: Mapping[str, int]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Features of each modality as one number."""
+        return {name: int(torch.tensor(size).prod()) for name, size in self.modalities.items()}
+
+
+class Source(Settings):
+    """Base of all sources; a subclass has a ``name`` and its own options.
+
+    Attributes:
+        name: of the source.
+        folds: how many of its folds, None for all.
+        standardise: whether features get mean 0 and deviation 1 over the training part.
+    """
+
+    name: str
+    folds: Annotated[int, Field(ge=1)] | None = None
+    standardise: bool = True
+
+    @property
+    def note(self) -> str:
+        """A sentence on what the data is, for the head of every table."""
+        raise NotImplementedError
+
+    def shape(self) -> Shape:
+        """What its examples look like."""
+        raise NotImplementedError
+
+    def examples(self, places: Places) -> list[Example]:
+        """All examples.
+
+        Raises:
+            MienError: the corpus is not there or not as it should be.
+        """
+        raise NotImplementedError
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """All folds; `folds` of them are used."""
+        raise NotImplementedError
+
+    def pieces(self, example: Example) -> list[Example]:
+        """What training makes of one example: itself, or its segments."""
+        return [example]
+
+    def further(self, places: Places) -> Mapping[str, Examples]:
+        """Further examples to learn from, by name; people of the test part are left out later."""
+        del places
+        return {}
+
+    def variants(self, places: Places) -> Mapping[str, Examples]:
+        """The same examples after their recordings were degraded, by name."""
+        del places
+        return {}
+
+
+@dataclass(frozen=True)
+class Standard:
+    """Mean and deviation of each feature over the observed steps of some examples.
+
+    Attributes:
+        mean: by modality, the shape of a step.
+        deviation: likewise; one where a feature is constant.
+    """
+
+    mean: Mapping[str, Tensor]
+    deviation: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> Standard:
+        """Those of some examples."""
+        seen: dict[str, list[Tensor]] = {}
+        for example in examples:
+            for name, sequence in example.signals.items():
+                seen.setdefault(name, []).append(sequence.values[sequence.valid])
+        mean, deviation = {}, {}
+        for name, parts in seen.items():
+            steps = torch.cat(parts).double()
+            mean[name] = steps.mean(dim=0).float() if len(steps) else steps.sum(dim=0).float()
+            spread = steps.std(dim=0, correction=0).float() if len(steps) > 1 else mean[name] * 0
+            deviation[name] = torch.where(spread > 1e-5, spread, 1.0)
+        return cls(mean, deviation)
+
+    def apply(self, examples: Iterable[Example]) -> list[Example]:
+        """The same examples, standardised; a modality that it does not know stays as it is."""
+        return [
+            Example(e.clip, e.person, self._signals(e.signals), e.target, e.part) for e in examples
+        ]
+
+    def _signals(self, signals: Signals) -> Signals:
+        out = {}
+        for name, sequence in signals.items():
+            if name in self.mean:
+                mask = sequence.valid.view(*sequence.valid.shape, *[1] * self.mean[name].ndim)
+                values = (sequence.values - self.mean[name]) / self.deviation[name]
+                clean = torch.where(mask, values, 0.0)
+                out[name] = Steps(clean, sequence.valid, sequence.hop)
+            else:
+                out[name] = sequence
+        return Signals(out)
+
+
+def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ...]:
+    """Folds in which everybody is tested once; the next ones in the order select the epoch.
+
+    Args:
+        people: everybody; sorted first.
+        test: how many are tested in a fold; the last fold may have fewer.
+        dev: how many of those that follow, around the end, select.
+    """
+    names = sorted(set(people))
+    folds = []
+    for number, start in enumerate(range(0, len(names), test), start=1):
+        tested = names[start : start + test]
+        follow = names[start + test :] + names[:start]
+        folds.append(
+            Fold(f"rotating/{number}", tuple(follow[dev:]), tuple(follow[:dev]), tuple(tested))
+        )
+    return tuple(folds)
+
+
+def generated(shape: Shape, seed: int = 0) -> list[Example]:
+    """Made-up examples of a shape, to try an experiment out without its data.
+
+    The features of a clip are noise around a mean that depends on its target.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    examples = []
+    for person in range(GENERATED_PEOPLE):
+        for clip in range(GENERATED_CLIPS):
+            longest = max(shape.steps, key=lambda name: shape.steps[name])
+            target, level = _target(shape, shape.steps[longest], person + clip, chance)
+            signals = {}
+            for name, size in shape.modalities.items():
+                noise = torch.randn(1, shape.steps[name], *size, generator=chance)
+                valid = torch.ones(1, shape.steps[name], dtype=torch.bool)
+                signals[name] = Steps(noise + level, valid, shape.hops[name])
+            label = f"generated/{person:02d}"
+            examples.append(Example(f"{label}/{clip}", label, Signals(signals), target))
+    return examples
+
+
+def _target(shape: Shape, steps: int, number: int, chance: torch.Generator) -> tuple[Tensor, float]:
+    task, names = shape.task, len(shape.task.names)
+    index = number % names
+    if task.kind == "categories":
+        one = torch.tensor(index)
+        return (one if task.per == "clip" else one.repeat(steps)), float(index)
+    size = (names,) if task.per == "clip" else (steps, names)
+    share = torch.rand(size, generator=chance)
+    return task.low + (task.high - task.low) * share, float(share.mean())
+
+
+def paired(
+    sizes: tuple[int, ...] | int, other: tuple[int, ...] | int
+) -> dict[str, tuple[int, ...]]:
+    """Sizes of audio and video as a `Shape` wants them."""
+    both = {AUDIO: sizes, VIDEO: other}
+    return {name: (size,) if isinstance(size, int) else size for name, size in both.items()}

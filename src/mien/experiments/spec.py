@@ -1,0 +1,256 @@
+"""What an experiment's YAML says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from mien.errors import MienError
+from mien.evaluation.inside import AnyProtocol
+from mien.evaluation.measures import METRICS
+from mien.evaluation.postprocess import STEPS, Step
+from mien.experiments.sources import AnySource
+from mien.missing import OPERATIONS, operation
+from mien.models import list_models
+from mien.training import Settings, Training
+
+Options = Mapping[str, Any]
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+
+
+class Named(Settings):
+    """Something by its name, with its own options."""
+
+    name: str
+    options: Options = Field(default_factory=dict)
+
+
+class ModelEntry(Settings):
+    """One row of the table.
+
+    Attributes:
+        label: what the table calls it; by default the model's name.
+        model: one of `mien.models.list_models`.
+        options: the model's own.
+        modalities: those that it is built for, None for all of the data.
+        training: what differs from the experiment's `training`.
+        data: what differs from the experiment's `data`.
+        treatments: labels of those that it is trained with, None for all.
+    """
+
+    model: str
+    label: str = ""
+    options: Options = Field(default_factory=dict)
+    modalities: tuple[str, ...] | None = None
+    training: Options = Field(default_factory=dict)
+    data: Options = Field(default_factory=dict)
+    treatments: tuple[str, ...] | None = None
+
+    @property
+    def called(self) -> str:
+        """What the table calls it."""
+        return self.label or self.model
+
+    @model_validator(mode="after")
+    def _known(self) -> ModelEntry:
+        if self.model not in list_models():
+            raise ValueError(f"no model is called {self.model}; choose from {list_models()}")
+        return self
+
+
+class Hiding(Settings):
+    """MMTE's optimised training: hide what another treatment's model turned out to need.
+
+    Attributes:
+        after: label of the treatment whose model is asked.
+        each: probability, per batch, that an important modality is hidden, by how many there are.
+        above: rise of the development loss from which on a modality is important.
+    """
+
+    after: str
+    each: Mapping[int, float] = Field(default_factory=lambda: {1: 0.25, 2: 0.333})
+    above: Annotated[float, Field(ge=0)] = 0.02
+
+
+class Treatment(Settings):
+    """One way to train.
+
+    Attributes:
+        label: what the table calls it.
+        operation: what is done to each batch; see `mien.missing.OPERATIONS`.
+        hide_important: instead of an operation.
+        unpaired: shares of the training clips that keep ``both``, ``audio`` or ``video``.
+        extra: names of further data of the data set to learn from, as single voices.
+    """
+
+    label: str
+    operation: Named | None = None
+    hide_important: Hiding | None = None
+    unpaired: Mapping[str, float] = Field(default_factory=dict)
+    extra: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Treatment:
+        if self.operation is None:
+            return self
+        if self.operation.name not in OPERATIONS:
+            raise ValueError(
+                f"no operation is called {self.operation.name}; choose from {sorted(OPERATIONS)}"
+            )
+        try:
+            operation(self.operation.name, **self.operation.options)
+        except MienError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class PostProcessing(Settings):
+    """RECOLA's chain on predictions per frame; its parameters come from the training part.
+
+    Attributes:
+        steps: those that may be used; see `mien.evaluation.postprocess`.
+    """
+
+    steps: tuple[Step, ...] = STEPS
+
+
+class Reported(Settings):
+    """A number of the paper.
+
+    Attributes:
+        value: as printed.
+        model: label of the model.
+        treatment: label of the treatment, None if the paper has but one.
+        condition: as the protocol calls it.
+        level: likewise.
+        metric: of it.
+    """
+
+    value: float
+    model: str
+    metric: str
+    treatment: str | None = None
+    condition: str = ""
+    level: float | None = None
+
+
+class Quick(Settings):
+    """What `--quick` makes smaller.
+
+    Attributes:
+        seeds: instead of the experiment's.
+        folds: how many.
+        epochs: at most.
+        models: labels of those that remain, None for all.
+        width: options that models get, where they have them.
+    """
+
+    seeds: Seeds = (0,)
+    folds: int = 1
+    epochs: int = 3
+    models: tuple[str, ...] | None = None
+
+
+class Experiment(Settings):
+    """One table or figure.
+
+    Attributes:
+        name: of the file.
+        title: a line for the head of the table.
+        paper: which table or figure of which paper, or "none".
+        data: see `mien.experiments.sources`.
+        models: the rows.
+        treatments: ways to train.
+        training: see `mien.training.Training`.
+        protocols: what is withheld when it is measured; see `mien.evaluation.protocols`.
+        metrics: what is measured.
+        seeds: of weights, order, noise.
+        post_processing: of the predictions, None for none.
+        reported: the paper's numbers.
+        note: what a reader of the table has to know, sentences.
+        quick: see `Quick`.
+    """
+
+    name: str
+    title: str
+    paper: str
+    data: AnySource
+    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
+    treatments: Annotated[tuple[Treatment, ...], Field(min_length=1)] = (Treatment(label="none"),)
+    training: Training = Training()
+    protocols: Annotated[tuple[AnyProtocol, ...], Field(min_length=1)]
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    seeds: Seeds = (0, 1, 2)
+    post_processing: PostProcessing | None = None
+    reported: tuple[Reported, ...] = ()
+    note: str = ""
+    quick: Quick = Quick()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        for metric in (*self.metrics, self.training.select):
+            if metric not in METRICS:
+                raise ValueError(f"no metric is called {metric}; choose from {sorted(METRICS)}")
+        _unique("model", [entry.called for entry in self.models])
+        treatments = [treatment.label for treatment in self.treatments]
+        _unique("treatment", treatments)
+        for entry in self.models:
+            Training.model_validate(_merged(self.training, entry.training))
+            _among("treatment", entry.treatments or (), treatments)
+        for treatment in self.treatments:
+            after = treatment.hide_important and treatment.hide_important.after
+            _among("treatment", (after,) if after else (), treatments)
+        labels = [entry.called for entry in self.models]
+        _among("model", [number.model for number in self.reported], labels)
+        _among("model", self.quick.models or (), labels)
+        return self
+
+    def training_of(self, entry: ModelEntry) -> Training:
+        """The training settings of one model."""
+        return Training.model_validate(_merged(self.training, entry.training))
+
+    def quickly(self) -> Experiment:
+        """The same, small enough to be tried out."""
+        kept = self.quick.models
+        models = tuple(m for m in self.models if kept is None or m.called in kept)
+        epochs = min(self.training.epochs, self.quick.epochs)
+        trimmed = tuple(
+            m.model_copy(
+                update={"training": {**m.training, "epochs": epochs} if m.training else m.training}
+            )
+            for m in models
+        )
+        return self.model_copy(
+            update={
+                "models": trimmed,
+                "seeds": self.quick.seeds,
+                "data": self.data.model_copy(update={"folds": self.quick.folds}),
+                "training": self.training.model_copy(update={"epochs": epochs}),
+                "reported": tuple(r for r in self.reported if kept is None or r.model in kept),
+            }
+        )
+
+
+def _merged(training: Training, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with some of them changed, one level deep."""
+    out = training.model_dump()
+    for key, value in changes.items():
+        inner = out.get(key)
+        out[key] = (
+            {**inner, **value} if isinstance(inner, dict) and isinstance(value, Mapping) else value
+        )
+    return out
+
+
+def _unique(what: str, labels: list[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise ValueError(f"two entries have the {what} label {twice[0]}")
+
+
+def _among(what: str, labels: Iterable[str], known: list[str]) -> None:
+    for label in labels:
+        if label not in known:
+            raise ValueError(f"no {what} is labelled {label}; choose from {known}")

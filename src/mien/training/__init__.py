@@ -1,0 +1,22 @@
+"""Training: losses and settings as data, strategies, one loop with exact resume."""
+
+from mien.training.batches import batches, collate, mixed, stack_targets
+from mien.training.loop import CHECKPOINT, LOG, Outcome, Plan, train
+from mien.training.settings import Criterion, Optimizer, Schedule, Settings, Training
+
+__all__ = [
+    "CHECKPOINT",
+    "LOG",
+    "Criterion",
+    "Optimizer",
+    "Outcome",
+    "Plan",
+    "Schedule",
+    "Settings",
+    "Training",
+    "batches",
+    "collate",
+    "mixed",
+    "stack_targets",
+    "train",
+]

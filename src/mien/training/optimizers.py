@@ -1,0 +1,86 @@
+"""Optimisers and schedules from what the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LRScheduler,
+    MultiStepLR,
+    ReduceLROnPlateau,
+)
+
+from mien.training import settings
+
+
+class Schedule(Protocol):
+    """A schedule that is told the development score after each epoch; higher is better."""
+
+    def advance(self, score: float) -> None:
+        """An epoch has ended."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it has to remember."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what it remembered."""
+
+
+def build_optimizer(chosen: settings.Optimizer, weights: Iterable[nn.Parameter]) -> Optimizer:
+    """An optimiser of some weights."""
+    rate, decay = chosen.rate, chosen.decay
+    if chosen.name == "sgd":
+        return SGD(
+            weights,
+            lr=rate,
+            momentum=chosen.momentum,
+            dampening=chosen.dampening,
+            weight_decay=decay,
+        )
+    kind = Adam if chosen.name == "adam" else AdamW
+    return kind(weights, lr=rate, betas=chosen.betas, weight_decay=decay)
+
+
+class _Blind:
+    """A schedule that does not look at the score."""
+
+    def __init__(self, inner: LRScheduler) -> None:
+        self._inner = inner
+        self.state_dict, self.load_state_dict = inner.state_dict, inner.load_state_dict
+
+    def advance(self, score: float) -> None:
+        del score
+        self._inner.step()
+
+
+class _Plateau(ReduceLROnPlateau):
+    def advance(self, score: float) -> None:
+        self.step(score)
+
+
+def build_schedule(chosen: settings.Schedule, optimizer: Optimizer, epochs: int) -> Schedule:
+    """A schedule of an optimiser.
+
+    Args:
+        chosen: what the settings say.
+        optimizer: whose rate it moves.
+        epochs: how many there will be at most.
+    """
+    if chosen.name == "plateau":
+        return _Plateau(
+            optimizer,
+            mode="max",
+            factor=chosen.factor,
+            patience=chosen.patience,
+            min_lr=chosen.lowest,
+        )
+    if chosen.name == "steps":
+        return _Blind(MultiStepLR(optimizer, list(chosen.epochs), gamma=chosen.factor))
+    if chosen.name == "cosine":
+        return _Blind(CosineAnnealingLR(optimizer, epochs, eta_min=chosen.lowest))
+    return _Blind(ConstantLR(optimizer, factor=1.0))

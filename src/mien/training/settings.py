@@ -1,0 +1,95 @@
+"""How a model is trained, as data: what an experiment's YAML says under ``training``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of everything that a YAML says: frozen, and no key that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimizer(Settings):
+    """Which optimiser, as of `torch.optim`.
+
+    Attributes:
+        name: ``sgd``, ``adam`` or ``adamw``.
+        rate: the learning rate at the start.
+        momentum: of SGD.
+        dampening: of SGD.
+        betas: of Adam.
+        decay: weight decay.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "adam"
+    rate: Positive = 1e-3
+    momentum: Share = 0.0
+    dampening: Annotated[float, Field(ge=0, le=1)] = 0.0
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Schedule(Settings):
+    """How the learning rate goes down, an epoch at a time.
+
+    Attributes:
+        name: ``constant``; ``plateau``: times `factor` after `patience` epochs without a better
+            development score; ``steps``: times `factor` at the `epochs`; ``cosine``: to zero.
+        factor: what the rate is multiplied by.
+        patience: epochs to wait.
+        epochs: when, counted from 1.
+        lowest: the rate never falls below.
+    """
+
+    name: Literal["constant", "plateau", "steps", "cosine"] = "constant"
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience: Annotated[int, Field(ge=0)] = 10
+    epochs: tuple[int, ...] = ()
+    lowest: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Criterion(Settings):
+    """A loss by name; see `mien.layers.losses.criterion`.
+
+    Attributes:
+        name: ``cross_entropy``, ``ccc``, ``squared_error`` or ``absolute_error``.
+        over: what is one series to ``ccc``: each ``sequence``, the ``batch`` or ``everything``.
+        label_smoothing: of cross-entropy.
+    """
+
+    name: Literal["cross_entropy", "ccc", "squared_error", "absolute_error"]
+    over: Literal["sequence", "batch", "everything"] | None = None
+    label_smoothing: Share = 0.0
+
+
+class Training(Settings):
+    """One training.
+
+    Attributes:
+        epochs: at most.
+        batch_size: clips or segments a step.
+        optimizer: see `Optimizer`.
+        schedule: see `Schedule`.
+        criterion: see `Criterion`; None is the model's own.
+        strategy: ``joint``: one update of everything a batch; ``alternating``: VAVL's Algorithm 1.
+        clip: largest norm of the gradient, None for no limit.
+        patience: epochs without a better development score after which it ends, None for never.
+        select: the metric of the development part by which the best epoch is chosen.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    criterion: Criterion | None = None
+    strategy: Literal["joint", "alternating"] = "joint"
+    clip: Positive | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    select: str = "accuracy"
