@@ -28,7 +28,7 @@ def shipped(name: str) -> Experiment:
     if name not in list_experiments():
         raise OptionError(
             f"no experiment is called {name}",
-            advice=f"choose from {', '.join(list_experiments())}, or give a YAML file to mien train",
+            advice=f"choose from {', '.join(list_experiments())}, or train a YAML file of your own",
         )
     return load_experiment(RECIPES / f"{name}.yaml")
 

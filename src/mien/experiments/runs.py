@@ -1,8 +1,8 @@
 """One run of an experiment: one model, one treatment, one fold, one seed.
 
 A run has a folder: ``run.json`` says what it was, ``model.safetensors`` and
-``standard.safetensors`` what it learned, ``log.csv`` how, ``predictions.parquet`` what it answered to
-the test part, and ``results.csv`` what was measured. A run whose folder says that it was done is not done again.
+``standard.safetensors`` what it learned, ``log.csv`` how, ``predictions.parquet`` what it answered
+to the test part, and ``results.csv`` what was measured. A run that was done is not done again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
 from mien.missing import Operation, Withhold, hide_important, importance, operation, unpair
 from mien.models import Model, create_model
-from mien.training import CHECKPOINT, Plan, Training, train
+from mien.training import CHECKPOINT, Plan, Settings, Training, train
 
 RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
 RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
@@ -85,13 +85,13 @@ class Run:
         return self.experiment.training_of(self.entry)
 
     def described(self) -> dict[str, Any]:
-        """What decides about the weights."""
+        """What decides about the weights, without defaults, so that new ones change nothing."""
         return {
             "experiment": self.experiment.name,
-            "data": self.source.model_dump(mode="json"),
-            "entry": self.entry.model_dump(mode="json"),
-            "treatment": self.treatment.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
+            "data": {"name": self.source.name, **_said(self.source)},
+            "entry": _said(self.entry),
+            "treatment": _said(self.treatment),
+            "training": _said(self.training),
             "fold": self.fold,
             "seed": self.seed,
             "made_up": self.made_up,
@@ -99,10 +99,16 @@ class Run:
 
     def measures(self) -> dict[str, Any]:
         """What decides about the results beside the weights."""
-        dumped = self.experiment.model_dump(
-            mode="json", include={"protocols", "metrics", "post_processing"}
-        )
-        return dict(dumped)
+        post = self.experiment.post_processing
+        return {
+            "protocols": [{"name": p.name, **_said(p)} for p in self.experiment.protocols],
+            "metrics": list(self.experiment.metrics),
+            "post_processing": None if post is None else list(post.steps),
+        }
+
+
+def _said(settings: Settings) -> dict[str, Any]:
+    return dict(settings.model_dump(mode="json", exclude_defaults=True))
 
 
 def mark(described: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -58,6 +58,14 @@ class ModelEntry(Settings):
         if self.model not in list_models():
             raise ValueError(f"no model is called {self.model}; choose from {list_models()}")
         return self
+
+    def quickly(self, quick: Quick, epochs: int) -> ModelEntry:
+        """The same entry, smaller."""
+        training = {**self.training}
+        if "epochs" in training:
+            training["epochs"] = min(int(training["epochs"]), epochs)
+        options = {**self.options, **quick.options.get(self.model, {})}
+        return self.model_copy(update={"training": training, "options": options})
 
 
 class Hiding(Settings):
@@ -144,13 +152,34 @@ class Quick(Settings):
         folds: how many.
         epochs: at most.
         models: labels of those that remain, None for all.
-        width: options that models get, where they have them.
+        options: by name of a model, options that take the place of those of its entries.
     """
 
     seeds: Seeds = (0,)
     folds: int = 1
     epochs: int = 3
     models: tuple[str, ...] | None = None
+    options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+
+class Comparison(Settings):
+    """A question to the results: who is better than whom; t-tests over paired runs, Holm adjusted.
+
+    Attributes:
+        by: whether models are compared within each treatment or treatments within each model.
+        against: label that all others are compared with.
+        metric: by which.
+        protocol: whose condition it is.
+        condition: as the protocol calls it.
+        alternative: ``greater`` asks whether the others are above.
+    """
+
+    by: Literal["model", "treatment"]
+    against: str
+    metric: str
+    protocol: str = "modalities"
+    condition: str = "everything"
+    alternative: Literal["two-sided", "greater", "less"] = "two-sided"
 
 
 class Experiment(Settings):
@@ -169,6 +198,9 @@ class Experiment(Settings):
         seeds: of weights, order, noise.
         post_processing: of the predictions, None for none.
         reported: the paper's numbers.
+        comparisons: see `Comparison`.
+        figures: drawn beside those that protocols with levels always get: the ``confusion`` of each
+            model's answers, or the ``traces`` of a session.
         note: what a reader of the table has to know, sentences.
         quick: see `Quick`.
     """
@@ -185,6 +217,8 @@ class Experiment(Settings):
     seeds: Seeds = (0, 1, 2)
     post_processing: PostProcessing | None = None
     reported: tuple[Reported, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    figures: tuple[Literal["confusion", "traces"], ...] = ()
     note: str = ""
     quick: Quick = Quick()
 
@@ -213,22 +247,20 @@ class Experiment(Settings):
 
     def quickly(self) -> Experiment:
         """The same, small enough to be tried out."""
-        kept = self.quick.models
-        models = tuple(m for m in self.models if kept is None or m.called in kept)
-        epochs = min(self.training.epochs, self.quick.epochs)
-        trimmed = tuple(
-            m.model_copy(
-                update={"training": {**m.training, "epochs": epochs} if m.training else m.training}
-            )
-            for m in models
-        )
+        quick, kept = self.quick, self.quick.models
+        epochs = min(self.training.epochs, quick.epochs)
+        models = [m.quickly(quick, epochs) for m in self.models if kept is None or m.called in kept]
+        labels = {model.called for model in models}
         return self.model_copy(
             update={
-                "models": trimmed,
-                "seeds": self.quick.seeds,
-                "data": self.data.model_copy(update={"folds": self.quick.folds}),
+                "models": tuple(models),
+                "seeds": quick.seeds,
+                "data": self.data.model_copy(update={"folds": quick.folds}),
                 "training": self.training.model_copy(update={"epochs": epochs}),
-                "reported": tuple(r for r in self.reported if kept is None or r.model in kept),
+                "reported": tuple(r for r in self.reported if r.model in labels),
+                "comparisons": tuple(
+                    c for c in self.comparisons if c.by == "treatment" or c.against in labels
+                ),
             }
         )
 
