@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from mien._version import __version__
 from mien.errors import MienError
+
+if TYPE_CHECKING:
+    from mien.experiments import laboratory
 
 app = typer.Typer(
     help="Emotion from face and voice, and from whichever of the two is left.",
@@ -130,6 +133,92 @@ def models(
     files = weights.trained()
     for name in list_trained():
         _out.print(f"  {name}: {files[name].licence}", markup=False)
+
+
+@app.command()
+def experiments() -> None:
+    """List the experiments that ship with mien."""
+    from mien.experiments.loading import list_experiments, shipped
+
+    for name in list_experiments():
+        experiment = shipped(name)
+        paper = "" if experiment.paper == "none" else f" ({experiment.paper})"
+        _out.print(f"{name:26} {experiment.title}{paper}", markup=False)
+
+
+Data = Annotated[
+    Path | None, typer.Option(help="Folder with the corpora; by default that of MIEN_DATA.")
+]
+Quick = Annotated[bool, typer.Option(help="Only a small part, to see that it runs.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for tables and figures.")]
+Workers = Annotated[int | None, typer.Option(help="Processes; by default one a core.")]
+
+
+@app.command()
+def reproduce(
+    name: Annotated[str, typer.Argument(help="One of `mien experiments`.")],
+    data: Data = None,
+    quick: Quick = False,
+    out: Out = None,
+    workers: Workers = None,
+) -> None:
+    """Run an experiment that ships with mien: its table with the paper's numbers, its figures.
+
+    Goes on where it was stopped. The exit code is 1 if a run came to nothing.
+    """
+    from mien.experiments import laboratory
+
+    _show(
+        laboratory.reproduce(name, data=data, quick=quick, out=out, workers=workers, console=_err)
+    )
+
+
+@app.command()
+def train(
+    path: Annotated[Path, typer.Argument(help="A YAML file that says what to run.")],
+    data: Data = None,
+    quick: Quick = False,
+    out: Out = None,
+    workers: Workers = None,
+) -> None:
+    """Train and measure what a YAML file says; as `reproduce`, with a file of your own."""
+    from mien.experiments import laboratory
+
+    _show(laboratory.train(path, data=data, quick=quick, out=out, workers=workers, console=_err))
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    protocol: Annotated[str, typer.Option(help="A name, or YAML with options.")] = "modalities",
+    data: Data = None,
+) -> None:
+    """Measure a finished run under a protocol, on the people it was tested on."""
+    from mien.experiments import laboratory
+
+    table = laboratory.evaluate(run, protocol=protocol, data=data)
+    _out.print(table.to_string(index=False, na_rep=""), markup=False)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs, at any depth.")],
+    metric: Annotated[str | None, typer.Option(help="By default the first of the runs.")] = None,
+    condition: Annotated[str, typer.Option(help="As the table calls it.")] = "everything",
+) -> None:
+    """Put models beside each other: means, paired t-tests, Holm-Bonferroni."""
+    from mien.experiments import laboratory
+
+    table = laboratory.compare(runs, metric=metric, condition=condition)
+    _out.print(table.to_string(index=False, na_rep="", float_format="%.4f"), markup=False)
+
+
+def _show(report: laboratory.Report) -> None:
+    for path in report.files:
+        _out.print(str(path), markup=False)
+    if report.failures:
+        _err.print(f"{len(report.failures)} runs came to nothing, see above", style="red")
+        raise typer.Exit(FAILED)
 
 
 def main() -> None:

@@ -46,7 +46,9 @@ def drawings(runs):
         ),
         "entropy": figures.entropy_by_layer({"audio": layers, "video": layers - 1}),
         "response": figures.response_times(
-            {"audio": times, "video": np.full(4, NAN)}, ends=np.array([0.5, 1.0])
+            {"audio": np.array([2 / 3, 1 / 3]), "video": np.zeros(2)},
+            ends=np.array([0.5, 1.0]),
+            told={"audio": 0.75, "video": 0.0},
         ),
         "ranks": figures.critical_difference_diagram(ranks, title="ranks"),
         "bars": figures.bars(
@@ -167,4 +169,4 @@ def test_what_cannot_be_drawn_or_written(runs, drawn, tmp_path):
     with pytest.raises(OptionError, match="length"):
         figures.traces(np.zeros(3), {"MulT": np.zeros(4)}, hop=1.0, label="")
     with pytest.raises(OptionError, match="no response times"):
-        figures.response_times({}, ends=np.ones(1))
+        figures.response_times({}, ends=np.ones(1), told={})

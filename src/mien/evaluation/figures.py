@@ -186,27 +186,28 @@ def entropy_by_layer(entropies: Mapping[str, Numbers], *, title: str = "") -> Fi
 
 
 @styled
-def response_times(times: Mapping[str, Numbers], *, ends: Numbers, title: str = "") -> Figure:
+def response_times(
+    shares: Mapping[str, Numbers], *, ends: Numbers, told: Mapping[str, float], title: str = ""
+) -> Figure:
     """When clips are first told right (MATER, figure 11): a histogram for each modality.
 
     Args:
-        times: by modality ``(clips,)`` seconds of `mien.evaluation.response_time`; NaN where a clip
-            never is, which is left out and counted in the head of the panel.
+        shares: by modality ``(windows,)``, of the clips that are ever told right those that are
+            first told right in each window; sums to one.
         ends: ``(windows,)`` seconds at which the windows end.
+        told: by modality the share of all clips that are ever told right.
         title: of the figure.
 
     Raises:
         OptionError: there is no modality.
     """
-    if not times:
+    if not shares:
         raise OptionError("there are no response times to draw")
     until = floats(ends)
-    figure, panels = canvas(0.8 + 2.3 * len(times), 2.7, len(times))
-    for index, (axes, (modality, values)) in enumerate(zip(panels, times.items(), strict=True)):
-        seconds = floats(values)
-        _histogram(axes, seconds[~np.isnan(seconds)], until, COLOURS[index % len(COLOURS)])
-        told = np.mean(~np.isnan(seconds)) if len(seconds) else 0.0
-        axes.set_title(f"{modality}: {100 * told:.0f} % told right")
+    figure, panels = canvas(0.8 + 2.3 * len(shares), 2.7, len(shares))
+    for index, (axes, (modality, values)) in enumerate(zip(panels, shares.items(), strict=True)):
+        _histogram(axes, np.nan_to_num(floats(values)), until, COLOURS[index % len(COLOURS)])
+        axes.set_title(f"{modality}: {100 * told[modality]:.0f} % told right")
     figure.supxlabel("end of the first window told right (s)", fontsize=9)
     panels[0].set_ylabel("% of these clips")
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
@@ -289,13 +290,12 @@ def bars(
     return figure
 
 
-def _histogram(axes: Axes, seconds: Floats, until: Floats, colour: str) -> None:
+def _histogram(axes: Axes, shares: Floats, until: Floats, colour: str) -> None:
     """Shares of clips by window, and their mean as a line with its value."""
     starts = np.concatenate([[0.0], until[:-1]])
-    shares = [100 * np.mean(np.isclose(seconds, end)) if len(seconds) else 0.0 for end in until]
-    axes.bar(starts, shares, until - starts, align="edge", color=colour, edgecolor="white")
-    if len(seconds):
-        mean = seconds.mean()
+    axes.bar(starts, 100 * shares, until - starts, align="edge", color=colour, edgecolor="white")
+    if shares.sum():
+        mean = float((shares * until).sum() / shares.sum())
         axes.axvline(mean, color=INK, linestyle="--", linewidth=1.2)
         axes.annotate(
             f"mean {mean:.2f} s",

@@ -41,6 +41,7 @@ from mien.evaluation.protocols import (
     both,
     each_alone,
 )
+from mien.layers.losses import UNLABELLED
 from mien.missing import KeepFirst, Operation
 from mien.signals import Signals
 from mien.training import collate
@@ -156,7 +157,10 @@ class ResponseTime(Protocol):
             times = response_time(scores, answers[-1].target, ends)
             right = times[~np.isnan(times)]
             mean = float(right.mean()) if len(right) else NO_LEVEL
+            known = answers[-1].target != UNLABELLED
+            told = len(right) / max(int(known.sum()), 1)
             rows.append(Row(self.name, name, NO_LEVEL, "seconds", mean))
+            rows.append(Row(self.name, name, NO_LEVEL, "told right", told))
             for end in ends:
                 share = float(np.isclose(right, end).mean()) if len(right) else NO_LEVEL
                 rows.append(Row(self.name, name, float(end), "share", share))

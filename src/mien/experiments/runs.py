@@ -84,6 +84,10 @@ class Run:
         """The settings, with what the model's entry changes."""
         return self.experiment.training_of(self.entry)
 
+    def of(self, experiment: Experiment) -> Run:
+        """The same run as part of another experiment."""
+        return replace(self, experiment=experiment)
+
     def described(self) -> dict[str, Any]:
         """What decides about the weights, without defaults, so that new ones change nothing."""
         return {
@@ -222,7 +226,7 @@ def execute(run: Run, fabric: Fabric | None = None) -> Path:
     else:
         _learn(run, model, given, fabric)
     _note(run, measured="")
-    rows, answers = _measured(run, model.eval(), given)
+    rows, answers = measured(run, model.eval(), given)
     _write_predictions(run, model, given.test, answers)
     table = pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
     write_text(run.path / RESULTS, table)
@@ -314,7 +318,12 @@ def _losses(model: Model, examples: Sequence[Example]) -> dict[str, float]:
     return out
 
 
-def _measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answers]:
+def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answers]:
+    """What a trained model of a run comes to on the test part.
+
+    Returns:
+        The rows of all protocols, and the answers with everything present.
+    """
     experiment, source = run.experiment, run.source
     post = fitted(experiment.post_processing, model, given.train)
     variants = {} if run.made_up else source.variants(run.places)

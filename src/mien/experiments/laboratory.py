@@ -1,0 +1,263 @@
+"""The doors of the laboratory: train, evaluate, reproduce, compare."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from safetensors.torch import load_file
+
+from mien.errors import InputError, OptionError
+from mien.evaluation.inside import AnyProtocol
+from mien.evaluation.protocols import Protocol
+from mien.evaluation.statistics import compare as compared
+from mien.experiments.loading import load_experiment, shipped
+from mien.experiments.pictures import draw
+from mien.experiments.runner import Failure, collect, plan, run_all
+from mien.experiments.runs import RUN, WEIGHTS, Run, built, material, measured, results_of
+from mien.experiments.sources import Places
+from mien.experiments.spec import Experiment
+from mien.experiments.tables import markdown, summary
+from mien.formats import write_text
+
+DATA_VARIABLE = "MIEN_DATA"
+RUNS = Path("runs")
+_PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an experiment came to.
+
+    Attributes:
+        files: tables and figures that were written.
+        failures: runs that came to nothing.
+        table: one row for each number, see `mien.experiments.tables.summary`.
+    """
+
+    files: list[Path]
+    failures: list[Failure]
+    table: pd.DataFrame
+
+
+def places(data: str | Path | None, runs: Path = RUNS) -> Places:
+    """Where data is: the folder given, or that of the environment variable ``MIEN_DATA``.
+
+    Raises:
+        InputError: neither is a folder.
+    """
+    folder = Path(data or os.environ.get(DATA_VARIABLE) or "")
+    if not (data or os.environ.get(DATA_VARIABLE)) or not folder.is_dir():
+        raise InputError(
+            "is no folder of data",
+            path=folder if str(folder) != "." else None,
+            advice=f"give --data, or set {DATA_VARIABLE}",
+        )
+    return Places(folder, runs / "features")
+
+
+def reproduce(
+    name: str,
+    *,
+    data: str | Path | None = None,
+    quick: bool = False,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Run an experiment that ships with mien, and write its tables and figures.
+
+    What was run before is not run again.
+
+    Args:
+        name: one of `mien.experiments.loading.list_experiments`.
+        data: the folder with the corpora; the environment's ``MIEN_DATA`` where None.
+        quick: only a small part of it, to see that it runs.
+        out: folder for tables and figures; that of the runs where None.
+        workers: processes; as many as there are cores where None.
+        console: for progress.
+
+    Raises:
+        MienError: there is no such experiment, or its data is not there.
+    """
+    experiment = shipped(name)
+    command = f"mien reproduce {name} --data DIR" + (" --quick" if quick else "")
+    if quick:
+        experiment = experiment.quickly()
+    folder = RUNS / (f"{name}-quick" if quick else name)
+    return _report(experiment, places(data), folder, command, out, workers, console)
+
+
+def train(
+    path: str | Path,
+    *,
+    data: str | Path | None = None,
+    quick: bool = False,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Run anybody's experiment; arguments as `reproduce`, except for ``path``.
+
+    Args:
+        path: a YAML file, see `mien.experiments.spec.Experiment`.
+        data: see `reproduce`.
+        quick: see `reproduce`.
+        out: see `reproduce`.
+        workers: see `reproduce`.
+        console: see `reproduce`.
+
+    Raises:
+        MienError: the file does not say what it has to, or its data is not there.
+    """
+    experiment = load_experiment(path)
+    command = f"mien train {Path(path).name} --data DIR" + (" --quick" if quick else "")
+    if quick:
+        experiment = experiment.quickly()
+    folder = RUNS / (f"{experiment.name}-quick" if quick else experiment.name)
+    return _report(experiment, places(data), folder, command, out, workers, console)
+
+
+def _report(
+    experiment: Experiment,
+    where: Places,
+    folder: Path,
+    command: str,
+    out: str | Path | None,
+    workers: int | None,
+    console: Console | None,
+) -> Report:
+    console = console or Console(quiet=True)
+    runs = plan(experiment, where, folder)
+    failures = run_all(runs, console, workers=workers)
+    results = collect(runs)
+    if results.empty:
+        return Report([], failures, results)
+    target = Path(out or folder)
+    target.mkdir(parents=True, exist_ok=True)
+    page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
+    table = summary(experiment, results)
+    drawn = draw(experiment, results, runs, target)
+    text = markdown(experiment, results, command=command)
+    pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
+    write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
+    write_text(page, text + pictures)
+    return Report([page, numbers, *drawn], failures, table)
+
+
+def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) -> pd.DataFrame:
+    """Measure a finished run under a protocol, on its own test part.
+
+    Args:
+        run: its folder, the one that holds ``run.json``.
+        protocol: a name, or YAML such as ``{name: masked_frames, shares: [0.5]}``.
+        data: see `reproduce`.
+
+    Returns:
+        Columns ``protocol, condition, level, metric, value``.
+
+    Raises:
+        InputError: the folder holds no run.
+        OptionError: there is no such protocol.
+    """
+    folder = Path(run)
+    again, chosen = _opened(folder, places(data)), _protocol(protocol)
+    model = built(again)
+    model.load_state_dict(load_file(folder / WEIGHTS))
+    single = again.experiment.model_copy(update={"protocols": (chosen,)})
+    rows, _ = measured(again.of(single), model.eval(), material(again))
+    return pd.DataFrame([asdict(row) for row in rows])
+
+
+def _opened(folder: Path, where: Places) -> Run:
+    note = folder / RUN
+    if not note.exists() or not (folder / WEIGHTS).exists():
+        raise InputError("holds no finished run", path=folder, advice="train the experiment first")
+    said = json.loads(note.read_text())
+    measures = said["measures"]
+    experiment = Experiment.model_validate(
+        {
+            "name": said["experiment"],
+            "title": said["experiment"],
+            "paper": "none",
+            "data": said["data"],
+            "models": [said["entry"]],
+            # What was hidden in training was found out then; measuring needs it no more.
+            "treatments": [{**said["treatment"], "hide_important": None}],
+            "training": said["training"],
+            "protocols": measures["protocols"],
+            "metrics": measures["metrics"],
+            "post_processing": measures["post_processing"]
+            and {"steps": measures["post_processing"]},
+        }
+    )
+    return Run(
+        experiment,
+        experiment.models[0],
+        experiment.treatments[0],
+        said["fold"],
+        said["seed"],
+        folder.parent,
+        where,
+        said["made_up"],
+    )
+
+
+def _protocol(said: str) -> Protocol:
+    parsed = yaml.safe_load(said)
+    try:
+        return _PROTOCOL.validate_python({"name": parsed} if isinstance(parsed, str) else parsed)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        expected = problem.get("ctx", {}).get("expected_tags", "")
+        raise OptionError(
+            f"{said} is no protocol: {problem['msg']}", advice=f"choose from {expected}"
+        ) from error
+
+
+def compare(
+    runs: Sequence[str | Path], *, metric: str | None = None, condition: str = "everything"
+) -> pd.DataFrame:
+    """Put runs beside each other, with paired t-tests where folds and seeds allow.
+
+    Args:
+        runs: folders of runs, or folders that hold runs at any depth.
+        metric: the first that all have, where None.
+        condition: which.
+
+    Returns:
+        One row for each pair of models: means, difference, t, p and Holm's p.
+
+    Raises:
+        InputError: a folder holds no finished run.
+        OptionError: there are not two models to compare.
+    """
+    tables = []
+    for folder in map(Path, runs):
+        found = sorted(path.parent for path in folder.rglob(RUN))
+        if not found:
+            raise InputError("holds no run", path=folder, advice="train an experiment first")
+        tables += [results_of(path) for path in found]
+    results = pd.concat(tables, ignore_index=True)
+    chosen = metric or str(results["metric"].iloc[0])
+    rows = results[(results["metric"] == chosen) & (results["condition"] == condition)]
+    rows = rows.assign(model=rows["model"] + ", " + rows["treatment"])
+    if rows["model"].nunique() < 2:
+        raise OptionError(
+            f"there are not two models with {chosen} under {condition}",
+            advice="name runs of several models or treatments",
+        )
+    keys = ["model", "fold", "seed"]
+    once = rows.groupby(keys, sort=False)["value"].mean().reset_index()
+    means = once.groupby("model")["value"].mean()
+    table = compared(once, value="value", by="model", over=["fold", "seed"])
+    return table.assign(
+        metric=chosen, mean=table["model"].map(means), mean_against=table["against"].map(means)
+    )

@@ -1,0 +1,189 @@
+"""What runs measured as tables: tidy as CSV, and as Markdown with the paper's numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from mien.evaluation.measures import METRICS
+from mien.evaluation.protocols import EVERYTHING, MEAN
+from mien.evaluation.statistics import compare, summarize
+from mien.experiments.spec import Comparison, Experiment, Reported
+
+KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
+MADE_UP = "made up, to try the experiment out; the numbers mean nothing."
+_BOOTSTRAP_SEED = 0
+_CONDITIONS_FIRST = (EVERYTHING, "as recorded", "audio", "video", "physiology")
+
+
+def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
+    """Runs put together, one row for each model, treatment, condition, level and metric.
+
+    Returns:
+        `KEYS`, then ``runs``, ``mean``, ``deviation`` over runs, ``low`` and ``high`` of the 95 %
+        bootstrap interval of the mean (folds are resampled as wholes; runs where there is one
+        fold), and ``paper``, the paper's number or NaN.
+    """
+    rows = []
+    many = results["fold"].nunique() > 1
+    for keys, group in results.groupby(KEYS, sort=False, dropna=False):
+        known = group.dropna(subset=["value"])
+        row = dict(zip(KEYS, keys, strict=True))
+        if len(known):
+            owners = list(known["fold"]) if many else None
+            found = summarize(known["value"], seed=_BOOTSTRAP_SEED, people=owners)
+            row |= {"runs": found.count, "mean": found.mean, "deviation": found.deviation}
+            row |= {"low": found.low, "high": found.high}
+        else:
+            row |= {"runs": 0, **dict.fromkeys(("mean", "deviation", "low", "high"), math.nan)}
+        row["paper"] = _paper(experiment.reported, row)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
+    for number in reported:
+        level = row["level"]
+        alike = (
+            number.model == row["model"]
+            and number.metric == row["metric"]
+            and number.treatment in (None, row["treatment"])
+            and number.condition in ("", row["condition"])
+            and (number.level is None or number.level == level)
+        )
+        if alike:
+            return number.value
+    return math.nan
+
+
+def markdown(
+    experiment: Experiment, results: pd.DataFrame, *, command: str, made_up: bool = False
+) -> str:
+    """The whole page of an experiment.
+
+    Args:
+        experiment: what was run.
+        results: of `mien.experiments.runner.collect`.
+        command: by which it was run.
+        made_up: whether generated examples stood in for the data.
+    """
+    table = summary(experiment, results)
+    parts = [f"# {experiment.title}", _head(experiment, results, command, made_up)]
+    for (protocol, metric), group in table.groupby(["protocol", "metric"], sort=False):
+        parts.append(f"## {protocol}: {_titled(str(metric))}")
+        leveled = group["level"].notna()
+        if (~leveled).any():
+            parts.append(_by_condition(group[~leveled]))
+        if leveled.any():
+            parts.append(_by_level(group[leveled]))
+    parts += [_compared(results, comparison) for comparison in experiment.comparisons]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: bool) -> str:
+    folds, seeds = results["fold"].nunique(), results["seed"].nunique()
+    data = MADE_UP if made_up else experiment.data.note
+    lines = [
+        "No paper has this table." if experiment.paper == "none" else f"Paper: {experiment.paper}.",
+        f"Data: {data}",
+        experiment.note,
+        f"Command: `{command}`. Folds: {folds}, by person where people are known; seeds: {seeds}. "
+        "Epochs are chosen on the development part. A cell is the mean over folds and seeds ± the "
+        "standard deviation of these runs"
+        + ("; in brackets the paper's number." if experiment.reported else "."),
+        "Intervals and every number are in the CSV beside this file.",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _titled(metric: str) -> str:
+    name, _, of = metric.partition("/")
+    known = METRICS.get(name)
+    arrow = (
+        ""
+        if known is None
+        else (" (higher is better)" if known.higher_is_better else " (lower is better)")
+    )
+    title = name.replace("_", " ") if known is None else known.title
+    return f"{title}{' of ' + of if of else ''}{arrow}"
+
+
+def _by_condition(group: pd.DataFrame) -> str:
+    conditions = list(dict.fromkeys(group["condition"]))
+    conditions.sort(key=_place)
+    rows = []
+    for (treatment, model), cells in group.groupby(["treatment", "model"], sort=False):
+        by = {row["condition"]: row for _, row in cells.iterrows()}
+        said = [_cell(by[c]) if c in by else "–" for c in conditions]
+        rows.append([str(treatment), str(model), *said])
+    return _table(["treatment", "model", *conditions], rows)
+
+
+def _place(condition: str) -> tuple[int, str]:
+    if condition in _CONDITIONS_FIRST:
+        return _CONDITIONS_FIRST.index(condition), ""
+    return (len(_CONDITIONS_FIRST) + (condition == MEAN), condition if condition != MEAN else "")
+
+
+def _by_level(group: pd.DataFrame) -> str:
+    levels = sorted(set(group["level"]))
+    rows = []
+    for keys, cells in group.groupby(["condition", "treatment", "model"], sort=False):
+        by = {row["level"]: row for _, row in cells.iterrows()}
+        said = [_cell(by[level], spread=False) if level in by else "–" for level in levels]
+        rows.append([*map(str, keys), *said])
+    return _table(["condition", "treatment", "model", *(f"{x:g}" for x in levels)], rows)
+
+
+def _cell(row: pd.Series, *, spread: bool = True) -> str:
+    if not row["runs"]:
+        return "–"
+    text = f"{row['mean']:.3f}"
+    if spread and not math.isnan(row["deviation"]):
+        text += f" ± {row['deviation']:.3f}"
+    return text if math.isnan(row["paper"]) else f"{text} [{row['paper']:.3f}]"
+
+
+def _compared(results: pd.DataFrame, comparison: Comparison) -> str:
+    chosen = results[
+        (results["metric"] == comparison.metric)
+        & (results["protocol"] == comparison.protocol)
+        & (results["condition"] == comparison.condition)
+    ]
+    other = "treatment" if comparison.by == "model" else "model"
+    tables = []
+    for name, group in chosen.groupby(other, sort=False):
+        if group[comparison.by].nunique() > 1 and comparison.against in set(group[comparison.by]):
+            found = compare(
+                group,
+                value="value",
+                by=comparison.by,
+                against=comparison.against,
+                over=["fold", "seed"],
+                alternative=comparison.alternative,
+            )
+            tables.append(found.assign(**{other: name}))
+    if not tables:
+        return ""
+    rows = [
+        [str(r[other]), str(r["model"]), str(r["against"]), str(r["runs"])]
+        + [f"{r[column]:.3f}" for column in ("difference", "t")]
+        + [f"{r[column]:.4f}" for column in ("p", "p_holm")]
+        for _, r in pd.concat(tables).iterrows()
+    ]
+    what = f"{_titled(comparison.metric)}, {comparison.condition}"
+    head = (
+        f"## Comparison by {comparison.by}: {what}\n\n"
+        f"Paired t-tests over folds and seeds, {comparison.alternative}; Holm-Bonferroni within "
+        f"each {other}. Runs of one fold share their people, so p-values are too small rather "
+        "than too large."
+    )
+    columns = [other, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
+    return f"{head}\n\n{_table(columns, rows)}"
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
