@@ -48,7 +48,7 @@ class Plan:
             nobody is left to select by: then the last epoch counts, and schedules and `patience`
             look at the training loss.
         operation: what is done to each batch, None for nothing.
-        folder: for the checkpoint and the log, None to keep nothing.
+        folder: for the checkpoint and the log, made if need be; None to keep nothing.
         mark: of data and model, so that no other training's checkpoint is taken.
         every: seconds between checkpoints within an epoch and between epochs.
         progress: called with epochs done, and the score, after each epoch.
@@ -119,6 +119,7 @@ class _Run:
         self.strategy.optimizers = dict(zip(names, optimizers, strict=True))
         self.checkpoint = None
         if plan.folder is not None:
+            plan.folder.mkdir(parents=True, exist_ok=True)
             self.checkpoint = Checkpoint(
                 plan.folder / CHECKPOINT, model, self.strategy.optimizers, self.schedules
             )

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from tests.training.material import SIZES, examples, model
+
+from mien.errors import InputError, OptionError
+from mien.missing import ModalityDropout
+from mien.training import CHECKPOINT, LOG, Optimizer, Plan, Schedule, Training, train
+
+TRAINING = Training(epochs=3, batch_size=4, optimizer=Optimizer(rate=0.01))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Stopped(Exception):
+    pass
+
+
+def rising(_):
+    rising.value += 1
+    return float(rising.value)
+
+
+@pytest.fixture(autouse=True)
+def _reset():
+    rising.value = 0
+
+
+def accuracy(trained):
+    from mien.evaluation.predict import predict
+
+    answers = predict(trained, examples(8, seed=1))
+    return float((answers.scores.argmax(1) == answers.target).float().mean())
+
+
+def plan(folder=None, **options):
+    defaults = {"training": TRAINING, "seed": 3, "score": accuracy, "every": 0.0}
+    defaults |= {"operation": ModalityDropout(), "folder": folder}
+    return Plan(examples(), **{**defaults, **options})
+
+
+def test_it_learns_what_can_be_learned():
+    learner = model()
+    outcome = train(learner, plan(training=TRAINING.model_copy(update={"epochs": 15})))
+    assert outcome.score >= 0.9
+    assert outcome.rows[-1]["loss"] < outcome.rows[0]["loss"]
+
+
+@pytest.mark.parametrize("name", ["sfav_ia", "auxformer"])  # the second one with dropout
+def test_stopped_anywhere_it_ends_in_the_same_weights(name, tmp_path, monkeypatch):
+    whole = train(model(name), plan(tmp_path / "whole"))
+    from mien.training import loop
+
+    step = loop._Run._step
+    for stop in (1, 4, 5):
+        folder = tmp_path / str(stop)
+        folder.mkdir()
+        count = 0
+
+        def stopping(run, batch, stop=stop):
+            nonlocal count
+            if count == stop:
+                raise Stopped
+            count += 1
+            return step(run, batch)
+
+        monkeypatch.setattr(loop._Run, "_step", stopping)
+        with pytest.raises(Stopped):
+            train(model(name), plan(folder))
+        monkeypatch.setattr(loop._Run, "_step", step)
+        resumed = train(model(name), plan(folder))
+        assert resumed.epoch == whole.epoch
+        for key, weight in whole.last.items():
+            assert torch.equal(resumed.last[key], weight), key
+        kept = [{k: v for k, v in row.items() if k != "seconds"} for row in resumed.rows]
+        assert kept == [{k: v for k, v in row.items() if k != "seconds"} for row in whole.rows]
+
+
+CHILD = """
+import sys, time, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from mien.training import Optimizer, Plan, Training, train
+from mien.missing import ModalityDropout
+from tests.training.material import examples, model
+import mien.training.loop as loop
+step = loop._Run._step
+def slow(run, batch):
+    time.sleep(float(sys.argv[2]))
+    return step(run, batch)
+loop._Run._step = slow
+learner = model()
+training = Training(epochs=4, batch_size=4, optimizer=Optimizer(rate=0.01))
+outcome = train(learner, Plan(examples(), training, 3, lambda m: 0.0,
+    operation=ModalityDropout(), folder=Path(sys.argv[1]), every=0.0))
+torch.save(outcome.last, Path(sys.argv[1]) / "last.pt")
+"""
+
+
+def test_killed_and_started_again_it_ends_in_the_same_weights(tmp_path):
+    def start(folder, pause):
+        folder.mkdir(exist_ok=True)
+        command = [sys.executable, "-c", textwrap.dedent(CHILD), str(folder), str(pause)]
+        return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert start(whole, 0).wait(120) == 0
+    process = start(cut, 0.2)
+    deadline = time.monotonic() + 100
+    while not (cut / CHECKPOINT).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+    assert not (cut / "last.pt").exists()
+    assert start(cut, 0).wait(120) == 0
+    one, other = (torch.load(f / "last.pt", weights_only=True) for f in (whole, cut))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_best_epoch_is_that_of_the_development_score():
+    scores = iter([0.2, 0.9, 0.4])
+    learner, seen = model(), []
+
+    def score(trained):
+        seen.append({k: v.clone() for k, v in trained.state_dict().items()})
+        return next(scores)
+
+    outcome = train(learner, plan(score=score))
+    assert (outcome.epoch, outcome.score, outcome.epochs) == (2, 0.9, 3)
+    assert all(torch.equal(learner.state_dict()[k], v) for k, v in seen[1].items())
+    assert not learner.training
+
+
+def test_without_a_development_part_the_last_epoch_counts():
+    outcome = train(model(), plan(score=None))
+    assert outcome.epoch == outcome.epochs == 3
+    assert all(torch.equal(outcome.last[k], v) for k, v in outcome.last.items())
+
+
+def test_patience_ends_it():
+    training = TRAINING.model_copy(update={"epochs": 50, "patience": 2})
+    assert train(model(), plan(training=training, score=lambda _: 0.5)).epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        (Schedule(), [0.01, 0.01, 0.01]),
+        (Schedule(name="steps", epochs=(1, 2), factor=0.5), [0.01, 0.005, 0.0025]),
+        (Schedule(name="plateau", patience=0, factor=0.1), [0.01, 0.01, 0.001]),
+        (Schedule(name="cosine"), [0.01, 0.0075, 0.0025]),
+    ],
+)
+def test_schedules_move_the_rate(schedule, rates):
+    training = TRAINING.model_copy(update={"schedule": schedule})
+    outcome = train(model(), plan(training=training, score=lambda _: 0.5))
+    assert [row["learning_rate"] for row in outcome.rows] == pytest.approx(rates, rel=1e-6)
+
+
+def test_the_log_has_a_row_an_epoch(tmp_path):
+    train(model(), plan(tmp_path))
+    rows = list(csv.DictReader((tmp_path / LOG).open()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert list(rows[0]) == ["epoch", "learning_rate", "loss", "score", "seconds"]
+
+
+def test_another_trainings_checkpoint_is_refused(tmp_path):
+    train(model(), plan(tmp_path))
+    with pytest.raises(InputError, match="other settings"):
+        train(model(), plan(tmp_path, seed=4))
+    (tmp_path / CHECKPOINT).write_bytes(b"nothing")
+    with pytest.raises(InputError, match="no checkpoint"):
+        train(model(), plan(tmp_path))
+
+
+def test_nothing_to_learn_from_is_said():
+    with pytest.raises(OptionError, match="nothing to learn"):
+        train(model(), Plan([], TRAINING, 0, None))
+
+
+def test_seeds_matter_and_repeat():
+    runs = [train(model(), plan(seed=seed)).last for seed in (1, 1, 2)]
+    assert all(torch.equal(runs[0][k], runs[1][k]) for k in runs[0])
+    assert any(not torch.equal(runs[0][k], runs[2][k]) for k in runs[0])
+
+
+def test_half_precision_is_fabrics():
+    fabric = Fabric(accelerator="cpu", devices=1, precision="bf16-mixed")
+    outcome = train(model(), plan(operation=None), fabric)
+    assert all(w.dtype == torch.float32 for w in outcome.last.values() if w.is_floating_point())
+
+
+def test_alternating_moves_only_its_part():
+    from mien.training.lesson import build_strategy
+
+    learner = model("vavl", width=8, heads=2, layers=1, shared_layers=1, hidden=(8, 8))
+    fabric = Fabric(accelerator="cpu", devices=1)
+    strategy = build_strategy(
+        TRAINING.model_copy(update={"strategy": "alternating"}), learner, fabric
+    )
+    parts = learner.parts()
+    assert set(strategy.optimizers) == {*SIZES, "shared", "audio_visual"}
+    from mien.training import collate
+    from mien.training.lesson import Lesson
+
+    signals, target = collate(examples(4))
+    before = {name: [w.clone() for w in weights] for name, weights in parts.items()}
+    from mien.signals import Signals
+
+    only_audio = Signals({"audio": signals["audio"]})
+    strategy.update(Lesson(learner), only_audio, target)
+
+    def moves(name):
+        return any(not torch.equal(a, b) for a, b in zip(before[name], parts[name], strict=True))
+
+    moved = {name: moves(name) for name in parts}
+    assert moved == {"audio": True, "video": False, "shared": True, "audio_visual": False}
+    strategy.update(Lesson(learner), signals, target)
+    assert moves("audio_visual")
+    assert all(w.requires_grad for w in learner.parameters())
+
+
+def test_alternating_needs_a_model_in_parts():
+    training = TRAINING.model_copy(update={"strategy": "alternating"})
+    with pytest.raises(OptionError, match="loss for each part"):
+        train(model(), plan(training=training))
