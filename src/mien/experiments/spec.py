@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mien.errors import MienError
 from mien.evaluation.inside import AnyProtocol
@@ -16,6 +23,14 @@ from mien.missing import OPERATIONS, operation
 from mien.models import list_models
 from mien.training import Settings, Training
 
+
+def _metric(name: str) -> str:
+    if name not in METRICS:
+        raise ValueError(f"no metric is called {name}; choose from {sorted(METRICS)}")
+    return name
+
+
+Metric = Annotated[str, AfterValidator(_metric)]
 Options = Mapping[str, Any]
 Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
 
@@ -209,11 +224,11 @@ class Experiment(Settings):
     title: str
     paper: str
     data: AnySource
+    training: Training = Training()  # before the models, which are checked against it
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=1)] = (Treatment(label="none"),)
-    training: Training = Training()
     protocols: Annotated[tuple[AnyProtocol, ...], Field(min_length=1)]
-    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)]
     seeds: Seeds = (0, 1, 2)
     post_processing: PostProcessing | None = None
     reported: tuple[Reported, ...] = ()
@@ -222,22 +237,49 @@ class Experiment(Settings):
     note: str = ""
     quick: Quick = Quick()
 
+    @field_validator("training")
+    @classmethod
+    def _selectable(cls, training: Training) -> Training:
+        _metric(training.select)
+        return training
+
+    @field_validator("models")
+    @classmethod
+    def _trainable(
+        cls, models: tuple[ModelEntry, ...], info: ValidationInfo
+    ) -> tuple[ModelEntry, ...]:
+        _unique("model", [entry.called for entry in models])
+        for entry in models if "training" in info.data else ():
+            try:
+                Training.model_validate(_merged(info.data["training"], entry.training))
+            except ValidationError as error:
+                first = error.errors()[0]
+                place = ".".join(map(str, first["loc"]))
+                raise ValueError(f"{entry.called}: training.{place}: {first['msg']}") from error
+        return models
+
+    @field_validator("treatments")
+    @classmethod
+    def _treatable(cls, treatments: tuple[Treatment, ...]) -> tuple[Treatment, ...]:
+        labels = [treatment.label for treatment in treatments]
+        _unique("treatment", labels)
+        for treatment in treatments:
+            after = treatment.hide_important and treatment.hide_important.after
+            _among("treatment", (after,) if after else (), labels)
+        return treatments
+
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
-        for metric in (*self.metrics, self.training.select):
-            if metric not in METRICS:
-                raise ValueError(f"no metric is called {metric}; choose from {sorted(METRICS)}")
-        _unique("model", [entry.called for entry in self.models])
-        treatments = [treatment.label for treatment in self.treatments]
-        _unique("treatment", treatments)
-        for entry in self.models:
-            Training.model_validate(_merged(self.training, entry.training))
-            _among("treatment", entry.treatments or (), treatments)
-        for treatment in self.treatments:
-            after = treatment.hide_important and treatment.hide_important.after
-            _among("treatment", (after,) if after else (), treatments)
         labels = [entry.called for entry in self.models]
-        _among("model", [number.model for number in self.reported], labels)
+        treatments = [treatment.label for treatment in self.treatments]
+        for entry in self.models:
+            _among("treatment", entry.treatments or (), treatments)
+        for number in self.reported:
+            _among("model", (number.model,), labels)
+            _among("treatment", (number.treatment,) if number.treatment else (), treatments)
+        for comparison in self.comparisons:
+            known = labels if comparison.by == "model" else treatments
+            _among(comparison.by, (comparison.against,), known)
         _among("model", self.quick.models or (), labels)
         return self
 

@@ -1,0 +1,96 @@
+import pytest
+
+from mien.errors import FormatError, InputError, OptionError
+from mien.experiments.loading import list_experiments, load_experiment, shipped
+
+GOOD = """\
+# mien train mine.yaml
+title: Mine
+paper: none
+data: {name: simulator}
+metrics: [ccc]
+training: {select: ccc}
+protocols:
+  - {name: without_each}
+models:
+  - {model: mmte_fc}
+  - {label: late, model: late_lstm, training: {optimizer: {rate: 0.1}}}
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_becomes_an_experiment(tmp_path):
+    experiment = load_experiment(write(tmp_path, GOOD))
+    assert experiment.name == "mine"
+    assert [entry.called for entry in experiment.models] == ["mmte_fc", "late"]
+    assert [t.label for t in experiment.treatments] == ["none"]
+    late = experiment.training_of(experiment.models[1])
+    assert (late.optimizer.rate, late.optimizer.name) == (0.1, "adam")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("mmte_fc", "mmte_fb", 10, "no model is called mmte_fb; choose from"),
+        ("simulator}", "simulater}", 4, "simulator"),
+        ("without_each", "without_any", 8, "masked_frames"),
+        ("[ccc]", "[cccp]", 5, "no metric is called cccp; choose from"),
+        ("rate: 0.1", "rate: -1", 9, "late: training.optimizer.rate: Input should be greater"),
+        ("select: ccc", "selects: ccc", 6, "Extra inputs are not permitted"),
+        ("title: Mine\n", "", 2, "Field required"),
+        ("{name: simulator}", "{name: simulator, people: 2}", 4, "greater than or equal to 5"),
+        ("models:", "models: []\nother:", 9, "at least 1 item"),
+    ],
+)
+def test_errors_name_the_line_and_what_is_allowed(tmp_path, old, new, line, words):
+    with pytest.raises(FormatError) as caught:
+        load_experiment(write(tmp_path, GOOD.replace(old, new)))
+    assert f"line {line}," in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "a: [", "just words"])
+def test_what_is_no_experiment_is_refused(tmp_path, text):
+    with pytest.raises(FormatError):
+        load_experiment(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        load_experiment(tmp_path / "none.yaml")
+
+
+def test_labels_have_to_be_known_and_different(tmp_path):
+    twice = GOOD.replace("label: late", "label: mmte_fc")
+    with pytest.raises(FormatError, match="two entries"):
+        load_experiment(write(tmp_path, twice))
+    paper = GOOD + "reported: [{model: other, metric: ccc, value: 1}]\n"
+    with pytest.raises(FormatError, match="no model is labelled other"):
+        load_experiment(write(tmp_path, paper))
+
+
+def test_operations_are_checked_when_they_are_read(tmp_path):
+    named = "{name: burst, options: {modality: smell, seconds: 1}}"
+    wrong = GOOD + f"treatments: [{{label: x, operation: {named}}}]\n"
+    with pytest.raises(FormatError, match="smell"):
+        load_experiment(write(tmp_path, wrong))
+
+
+def test_shipped_experiments_are_found_by_name():
+    assert "sfav_table2_ravdess" in list_experiments()
+    assert shipped("sfav_table2_ravdess").name == "sfav_table2_ravdess"
+    with pytest.raises(OptionError, match="choose from"):
+        shipped("sfav_table9")
+
+
+def test_quick_is_smaller(tmp_path):
+    quick = GOOD + "quick: {models: [late], epochs: 1, options: {late_lstm: {hidden: 4}}}\n"
+    experiment = load_experiment(write(tmp_path, quick)).quickly()
+    assert [entry.called for entry in experiment.models] == ["late"]
+    assert experiment.models[0].options == {"hidden": 4}
+    assert (experiment.training.epochs, experiment.seeds, experiment.data.folds) == (1, (0,), 1)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mien.experiments.sources import Places, Standard, generated
+from mien.experiments.sources._base import rotating_folds
+from mien.experiments.sources.continuous import JavaSedSessions
+from mien.experiments.sources.published import MfnSequences, RavdessUnits
+from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
+from mien.experiments.sources.simulator import RELIABILITY, Simulator
+
+SOURCES = [
+    RavdessUnits(),
+    MfnSequences(corpus="mmmo"),
+    MfnSequences(corpus="youtube"),
+    JavaSed(),
+    Ravdess(hop=0.5),
+    CremaD(labels="shares"),
+    MspImprov(),
+    Manifest(emotions=("anger", "neutral")),
+    JavaSedSessions(dimension="arousal"),
+    Simulator(),
+]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
+def test_made_up_examples_have_the_shape_of_the_source(source):
+    shape = source.shape()
+    examples = generated(shape)
+    for example in examples:
+        for name, sequence in example.signals.items():
+            assert tuple(sequence.values.shape[2:]) == tuple(shape.modalities[name])
+            assert sequence.hop == shape.hops[name]
+        size = () if shape.task.kind == "categories" else (len(shape.task.names),)
+        frames = (max(shape.steps.values()),) if shape.task.per == "frame" else ()
+        assert tuple(example.target.shape) == (*frames, *size)
+        assert source.pieces(example)
+    assert source.note.endswith(".")
+
+
+def test_everybody_is_tested_once_and_never_taught():
+    folds = rotating_folds([f"p{i}" for i in range(8)], test=2, dev=1)
+    assert len(folds) == 4
+    assert sorted(p for fold in folds for p in fold.test) == [f"p{i}" for i in range(8)]
+    for fold in folds:
+        assert (len(fold.train), len(fold.dev), len(fold.test)) == (5, 1, 2)
+        assert not {*fold.train} & {*fold.dev, *fold.test}
+
+
+def test_standardised_by_the_observed_steps_of_the_training_part():
+    examples = generated(RavdessUnits().shape())
+    standard = Standard.of(examples[:8])
+    steps = torch.cat([e.signals["audio"].values[0] for e in standard.apply(examples[:8])])
+    torch.testing.assert_close(steps.mean(dim=0), torch.zeros(259), atol=1e-4, rtol=0)
+    torch.testing.assert_close(steps.std(dim=0, correction=0), torch.ones(259))
+
+
+def test_what_was_not_observed_does_not_move_the_standard():
+    examples = generated(Simulator().shape())
+    before = Standard.of(examples)
+    for example in examples:
+        example.signals["audio"].valid[:, 5:] = False
+    some = Standard.of(examples)
+    for example in examples:
+        example.signals["audio"].values[:, 5:] = 1e6
+    after = Standard.of(examples)
+    assert not torch.equal(before.mean["audio"], some.mean["audio"])
+    assert torch.equal(some.mean["audio"], after.mean["audio"])
+
+
+def test_the_simulator_is_as_reliable_as_it_says(tmp_path):
+    examples = Simulator(people=30, steps=400).examples(Places(tmp_path, tmp_path))
+    latent = np.arctanh(np.concatenate([e.target.numpy() for e in examples])) / 0.6
+    explained = {}
+    for name in RELIABILITY:
+        seen = np.concatenate([e.signals[name].values[0].numpy() for e in examples])
+        for column, dimension in enumerate(("arousal", "valence")):
+            weights, *_ = np.linalg.lstsq(seen, latent[:, column], rcond=None)
+            found = np.corrcoef(seen @ weights, latent[:, column])[0, 1]
+            explained[name, dimension] = found**2
+    assert explained["audio", "arousal"] > explained["physiology", "arousal"]
+    assert explained["physiology", "arousal"] > explained["video", "arousal"]
+    assert explained["video", "valence"] > explained["audio", "valence"]
+    assert explained["audio", "valence"] > explained["physiology", "valence"]
+
+
+def test_published_features(data_folder, tmp_path):
+    places = Places(data_folder, tmp_path)
+    units = RavdessUnits()
+    examples = units.examples(places)
+    assert len(examples) == 1440
+    assert [len(part) for part in units.split(examples)[0].divide(examples)] == [960, 240, 240]
+    mmmo = MfnSequences(corpus="mmmo")
+    parts = mmmo.split(mmmo.examples(places))[0].divide(mmmo.examples(places))
+    assert [len(part) for part in parts] == [220, 40, 80]
+    targets = torch.cat([e.target for part in parts for e in part])
+    assert (float(targets.min()), float(targets.max())) == (-2.0, 2.0)
