@@ -1,0 +1,163 @@
+"""The doors of the laboratory on a small simulator: train, evaluate, compare, command line."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mien.cli import app
+from mien.errors import InputError, OptionError
+from mien.experiments import laboratory, runs
+
+YAML = """\
+title: Two models on a small simulator
+paper: Somebody 2020, Table 1
+data: {name: simulator, people: 6, steps: 60, features: 4, length: 30, stride: 15}
+metrics: [ccc, rmse]
+seeds: [0, 1]
+protocols:
+  - {name: without_each}
+  - {name: masked_frames, shares: [0.0, 0.5], of: [audio]}
+training: {epochs: 2, batch_size: 8, optimizer: {rate: 0.01}, select: ccc}
+models:
+  - {label: probe, model: linear_probe}
+  - label: FC
+    model: mmte_fc
+    options: {width: 8, hidden: 8, tcn_layers: 1, layers: 1, positions: 30}
+treatments:
+  - {label: standard}
+  - {label: hidden, hide_important: {after: standard, above: 0}}
+reported:
+  - {model: probe, treatment: standard, condition: everything, metric: ccc, value: 0.123}
+comparisons:
+  - {by: model, against: probe, metric: ccc, protocol: without_each}
+  - {by: treatment, against: standard, metric: ccc, protocol: without_each}
+figures: [traces]
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("laboratory")
+    (folder / "small.yaml").write_text(YAML)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        report = laboratory.train("small.yaml", data=folder, out="out", workers=1)
+    return folder, report
+
+
+def test_a_page_a_table_and_figures_are_written(ran):
+    folder, report = ran
+    assert report.failures == []
+    page = (folder / "out/small.md").read_text()
+    assert "Somebody 2020, Table 1" in page
+    assert "[0.123]" in page
+    assert "`mien train small.yaml --data DIR`" in page
+    assert "Holm-Bonferroni" in page
+    assert {path.suffix for path in report.files} == {".md", ".csv", ".svg"}
+    assert all((folder / path).stat().st_size > 100 for path in report.files)
+    table = pd.read_csv(folder / "out/small.csv")
+    assert list(table.columns[:6]) == [
+        "model", "treatment", "protocol", "condition", "level", "metric",
+    ]  # fmt: skip
+    everything = table[(table["condition"] == "everything") & (table["metric"] == "ccc")]
+    assert (everything["runs"] == 2).all()
+    quoted = table[table["paper"].notna()]
+    assert quoted[["model", "treatment", "condition"]].drop_duplicates().values.tolist() == [
+        ["probe", "standard", "everything"]
+    ]
+
+
+def test_dimensions_are_measured_one_by_one_too(ran):
+    metrics = set(ran[1].table["metric"])
+    assert {"ccc", "ccc/arousal", "ccc/valence", "rmse"} <= metrics
+
+
+def test_what_was_run_is_not_run_again(ran, monkeypatch):
+    folder, report = ran
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("trained again"))
+    again = laboratory.train("small.yaml", data=folder, out="out", workers=1)
+    pd.testing.assert_frame_equal(again.table, report.table)
+
+
+def test_other_protocols_need_no_new_training(ran, monkeypatch):
+    folder, _ = ran
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("trained again"))
+    changed = YAML.replace("shares: [0.0, 0.5]", "shares: [0.9]")
+    (folder / "small.yaml").write_text(changed)
+    report = laboratory.train("small.yaml", data=folder, out="other", workers=1)
+    levels = report.table.query("protocol == 'masked_frames'")["level"]
+    assert set(levels) == {0.9}
+    (folder / "small.yaml").write_text(YAML)
+    laboratory.train("small.yaml", data=folder, out="out", workers=1)
+
+
+def test_evaluate_gives_what_the_run_gave(ran, monkeypatch):
+    folder, _ = ran
+    monkeypatch.chdir(folder)
+    run = next(folder.glob("runs/small/FC/standard/fold0-seed1"))
+    table = laboratory.evaluate(run, protocol="without_each", data=folder)
+    kept = pd.read_csv(run / runs.RESULTS)
+    kept = kept[kept["protocol"] == "without_each"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table, kept, check_dtype=False)
+    bursts = laboratory.evaluate(run, protocol="{name: bursts, seconds: [1.0]}", data=folder)
+    assert set(bursts["condition"]) == {"burst in audio", "burst in video"}
+    with pytest.raises(OptionError, match="masked_frames"):
+        laboratory.evaluate(run, protocol="nothing", data=folder)
+    with pytest.raises(InputError, match="no finished run"):
+        laboratory.evaluate(folder, protocol="modalities", data=folder)
+
+
+def test_compare_puts_models_beside_each_other(ran):
+    folder, _ = ran
+    table = laboratory.compare([folder / "runs/small"], metric="ccc")
+    assert len(table) == 6
+    assert {"probe, standard", "FC, hidden"} <= {*table["model"], *table["against"]}
+    row = table.iloc[0]
+    assert row["difference"] == pytest.approx(row["mean"] - row["mean_against"])
+    with pytest.raises(OptionError, match="two models"):
+        laboratory.compare([folder / "runs/small/FC/standard"])
+
+
+def test_a_hiding_run_hides_what_the_first_one_needed(ran):
+    folder, _ = ran
+    note = json.loads((folder / "runs/small/FC/hidden/fold0-seed0/run.json").read_text())
+    assert note["treatment"]["hide_important"]["after"] == "standard"
+
+
+def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wrong = YAML.replace("width: 8", "width: 7")  # does not divide into heads
+    (tmp_path / "wrong.yaml").write_text(wrong)
+    arguments = ["train", "wrong.yaml", "--data", str(tmp_path), "--workers", "1", "--out", "o"]
+    said = CliRunner().invoke(app, arguments)
+    assert said.exit_code == 1
+    assert "4 runs came to nothing" in said.output
+    assert pd.read_csv("o/wrong.csv")["model"].unique().tolist() == ["probe"]
+
+
+def test_the_command_line_says_the_same(ran, monkeypatch):
+    folder, _ = ran
+    monkeypatch.chdir(folder)
+    run = "runs/small/probe/standard/fold0-seed0"
+    said = CliRunner().invoke(app, ["evaluate", run, "--protocol", "modalities", "--data", "."])
+    assert said.exit_code == 0
+    assert "physiology" in said.output
+    said = CliRunner().invoke(app, ["compare", "runs/small", "--metric", "rmse"])
+    assert said.exit_code == 0
+    assert "p_holm" in said.output
+    said = CliRunner().invoke(app, ["experiments"])
+    assert "sfav_table2_ravdess" in said.output
+
+
+def test_without_data_it_says_what_to_give(monkeypatch, tmp_path):
+    monkeypatch.delenv("MIEN_DATA", raising=False)
+    with pytest.raises(InputError, match="--data"):
+        laboratory.reproduce("sfav_table2_ravdess")
+    with pytest.raises(InputError, match="no folder"):
+        laboratory.reproduce("sfav_table2_ravdess", data=tmp_path / "none")
