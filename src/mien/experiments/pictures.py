@@ -155,7 +155,7 @@ def _confusions(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
         answers = pd.concat(tables)
         names = _named(answers, "score_")
         answers = answers[answers["target"].isin(names)]
-        scores = torch.from_numpy(answers[[f"score_{name}" for name in names]].to_numpy())
+        scores = torch.tensor(answers[[f"score_{name}" for name in names]].to_numpy())
         gold = torch.tensor([names.index(target) for target in answers["target"]])
         counts = confusion(scores, gold)
         title = f"{model}; trained with {treatment}"

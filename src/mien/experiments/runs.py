@@ -182,6 +182,7 @@ def built(run: Run) -> Model:
     if not run.made_up:
         for example in _everything(run.source, run.places, False):
             sizes |= {n: s.values[0, 0].numel() for n, s in example.signals.items()}
+    sizes |= run.entry.sizes
     wanted = run.entry.modalities or tuple(sizes)
     torch.manual_seed(run.seed)
     return create_model(

@@ -50,6 +50,7 @@ class ModelEntry(Settings):
         model: one of `mien.models.list_models`.
         options: the model's own.
         modalities: those that it is built for, None for all of the data.
+        sizes: features of a modality behind a backbone, where they are not those of the data.
         training: what differs from the experiment's `training`.
         data: what differs from the experiment's `data`.
         treatments: labels of those that it is trained with, None for all.
@@ -59,6 +60,7 @@ class ModelEntry(Settings):
     label: str = ""
     options: Options = Field(default_factory=dict)
     modalities: tuple[str, ...] | None = None
+    sizes: Mapping[str, int] = Field(default_factory=dict)
     training: Options = Field(default_factory=dict)
     data: Options = Field(default_factory=dict)
     treatments: tuple[str, ...] | None = None

@@ -7,13 +7,21 @@ from pydantic import Field
 from mien.experiments.sources._base import Places, Shape, Source, Standard, generated
 from mien.experiments.sources.continuous import JavaSedSessions, Recola, UlmTsst
 from mien.experiments.sources.published import MfnSequences, RavdessUnits
-from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
+from mien.experiments.sources.recordings import (
+    CremaD,
+    JavaSed,
+    JavaSedPixels,
+    Manifest,
+    MspImprov,
+    Ravdess,
+)
 from mien.experiments.sources.simulator import Simulator
 
 AnySource = Annotated[
     RavdessUnits
     | MfnSequences
     | JavaSed
+    | JavaSedPixels
     | Ravdess
     | CremaD
     | MspImprov

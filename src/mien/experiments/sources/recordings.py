@@ -33,8 +33,11 @@ from mien.corpora.ravdess import RAVDESS_EMOTIONS
 from mien.errors import OptionError
 from mien.experiments.degraded import CLEAN, CONDITIONS, extractor
 from mien.experiments.sources._base import Examples, Places, Shape, Source, paired, rotating_folds
+from mien.features.face_encoder import CROP_PX
 from mien.features.kept import FeatureStore
 from mien.features.observation import FACE_FEATURES
+from mien.features.pixels import COEFFICIENTS, MFCC_HOP, PixelExtractor
+from mien.features.sequences import SequenceExtractor
 from mien.features.voice import VOICE_FEATURES
 from mien.models import Task
 from mien.schema import AUDIO, VIDEO, ordered
@@ -88,18 +91,23 @@ class _Recordings(Source):
 
     def extracted(self, clips: Sequence[Clip], places: Places, condition: str) -> list[Example]:
         """Clips with their features in a condition."""
-        store = FeatureStore(places.kept)
-        out = []
         with extractor(condition, places.data, self.hop) as extract:
-            for clip in clips:
-                target = self.target(clip)
-                if target is None:
-                    continue
-                signals = store.get(clip.path, extract)
-                name = f"{clip.corpus}/{clip.path.stem}"
-                example = Example(name, clip.person, signals, target, clip.part)
-                if example.observed:
-                    out.append(example)
+            return self.read(clips, places, extract)
+
+    def read(
+        self, clips: Sequence[Clip], places: Places, extract: SequenceExtractor | PixelExtractor
+    ) -> list[Example]:
+        """Labelled clips of which anything was observed, as an extractor gives them."""
+        store, out = FeatureStore(places.kept), []
+        for clip in clips:
+            target = self.target(clip)
+            if target is None:
+                continue
+            signals = store.get(clip.path, extract)
+            name = f"{clip.corpus}/{clip.path.stem}"
+            example = Example(name, clip.person, signals, target, clip.part)
+            if example.observed:
+                out.append(example)
         return out
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
@@ -161,6 +169,47 @@ class JavaSed(_Recordings):
 
     def _degraded(self, places: Places, condition: str) -> list[Example]:
         return self.extracted(self.clips(places), places, condition)
+
+
+class JavaSedPixels(JavaSed):
+    """Java-SED as face crops and cepstra, for models that learn from pixels."""
+
+    name: Literal["java_sed_pixels"] = "java_sed_pixels"  # type: ignore[assignment]
+    hop: Annotated[float, Field(gt=0.02, le=2)] = 0.24
+    standardise: bool = False
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "Java-SED, 192 clips of 8 actors with face and voice, 6 acted emotions, balanced; "
+            f"aligned grey face crops of 48 px every {self.hop:g} s and 10 cepstra every 23 ms."
+        )
+
+    def shape(self) -> Shape:
+        """Crops and cepstra."""
+        long = round(_LONGEST_S / MFCC_HOP)
+        return Shape(
+            self.task(),
+            {AUDIO: (COEFFICIENTS,), VIDEO: (1, CROP_PX, CROP_PX)},
+            {AUDIO: MFCC_HOP, VIDEO: self.hop},
+            {AUDIO: long, VIDEO: round(_LONGEST_S / self.hop)},
+        )
+
+    def examples(self, places: Places) -> list[Example]:
+        """The 192 clips."""
+        with PixelExtractor(hop=self.hop) as extract:
+            return self.read(self.clips(places), places, extract)
+
+    def further(self, places: Places) -> Mapping[str, Examples]:
+        """None."""
+        del places
+        return {}
+
+    def variants(self, places: Places) -> Mapping[str, Examples]:
+        """None."""
+        del places
+        return {}
 
 
 class Ravdess(_Recordings):
