@@ -151,7 +151,10 @@ Data = Annotated[
 ]
 Quick = Annotated[bool, typer.Option(help="Only a small part, to see that it runs.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for tables and figures.")]
-Workers = Annotated[int | None, typer.Option(help="Processes; by default one a core.")]
+Workers = Annotated[int | None, typer.Option(help="Runs at a time; by default one a core.")]
+Accelerator = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
+Devices = Annotated[int, typer.Option(help="Processes that share each batch.")]
+Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")]
 
 
 @app.command()
@@ -161,16 +164,22 @@ def reproduce(
     quick: Quick = False,
     out: Out = None,
     workers: Workers = None,
+    accelerator: Accelerator = "cpu",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
 ) -> None:
     """Run an experiment that ships with mien: its table with the paper's numbers, its figures.
 
     Goes on where it was stopped. The exit code is 1 if a run came to nothing.
     """
     from mien.experiments import laboratory
+    from mien.experiments.runner import Hardware
 
-    _show(
-        laboratory.reproduce(name, data=data, quick=quick, out=out, workers=workers, console=_err)
+    hardware = Hardware(accelerator, devices, precision)
+    report = laboratory.reproduce(
+        name, data=data, quick=quick, out=out, workers=workers, hardware=hardware, console=_err
     )
+    _show(report)
 
 
 @app.command()
@@ -180,11 +189,19 @@ def train(
     quick: Quick = False,
     out: Out = None,
     workers: Workers = None,
+    accelerator: Accelerator = "cpu",
+    devices: Devices = 1,
+    precision: Precision = "32-true",
 ) -> None:
     """Train and measure what a YAML file says; as `reproduce`, with a file of your own."""
     from mien.experiments import laboratory
+    from mien.experiments.runner import Hardware
 
-    _show(laboratory.train(path, data=data, quick=quick, out=out, workers=workers, console=_err))
+    hardware = Hardware(accelerator, devices, precision)
+    report = laboratory.train(
+        path, data=data, quick=quick, out=out, workers=workers, hardware=hardware, console=_err
+    )
+    _show(report)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -139,6 +141,17 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert said.exit_code == 1
     assert "4 runs came to nothing" in said.output
     assert pd.read_csv("o/wrong.csv")["model"].unique().tolist() == ["probe"]
+
+
+def test_two_processes_may_share_a_run(tmp_path):
+    """Fabric starts them anew, so they are started from a program of its own."""
+    (tmp_path / "small.yaml").write_text(YAML.replace("seeds: [0, 1]", "seeds: [0]"))
+    command = [sys.executable, "-m", "mien", "train", "small.yaml", "--data", ".", "--out", "out"]
+    said = subprocess.run(
+        [*command, "--devices", "2"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert len(list(tmp_path.glob("runs/small/*/*/*/results.csv"))) == 4
 
 
 def test_the_command_line_says_the_same(ran, monkeypatch):

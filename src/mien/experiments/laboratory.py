@@ -20,7 +20,7 @@ from mien.evaluation.protocols import Protocol
 from mien.evaluation.statistics import compare as compared
 from mien.experiments.loading import load_experiment, shipped
 from mien.experiments.pictures import draw
-from mien.experiments.runner import Failure, collect, plan, run_all
+from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
 from mien.experiments.runs import RUN, WEIGHTS, Run, built, material, measured, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
@@ -70,6 +70,7 @@ def reproduce(
     quick: bool = False,
     out: str | Path | None = None,
     workers: int | None = None,
+    hardware: Hardware = ONE_CPU,
     console: Console | None = None,
 ) -> Report:
     """Run an experiment that ships with mien, and write its tables and figures.
@@ -81,7 +82,8 @@ def reproduce(
         data: the folder with the corpora; the environment's ``MIEN_DATA`` where None.
         quick: only a small part of it, to see that it runs.
         out: folder for tables and figures; that of the runs where None.
-        workers: processes; as many as there are cores where None.
+        workers: runs at a time; as many as there are cores where None, one on a GPU.
+        hardware: what each run is computed on.
         console: for progress.
 
     Raises:
@@ -92,7 +94,7 @@ def reproduce(
     if quick:
         experiment = experiment.quickly()
     folder = RUNS / (f"{name}-quick" if quick else name)
-    return _report(experiment, places(data), folder, command, out, workers, console)
+    return _report(experiment, places(data), folder, command, out, workers, hardware, console)
 
 
 def train(
@@ -102,6 +104,7 @@ def train(
     quick: bool = False,
     out: str | Path | None = None,
     workers: int | None = None,
+    hardware: Hardware = ONE_CPU,
     console: Console | None = None,
 ) -> Report:
     """Run anybody's experiment; arguments as `reproduce`, except for ``path``.
@@ -112,6 +115,7 @@ def train(
         quick: see `reproduce`.
         out: see `reproduce`.
         workers: see `reproduce`.
+        hardware: see `reproduce`.
         console: see `reproduce`.
 
     Raises:
@@ -122,7 +126,7 @@ def train(
     if quick:
         experiment = experiment.quickly()
     folder = RUNS / (f"{experiment.name}-quick" if quick else experiment.name)
-    return _report(experiment, places(data), folder, command, out, workers, console)
+    return _report(experiment, places(data), folder, command, out, workers, hardware, console)
 
 
 def _report(
@@ -132,11 +136,12 @@ def _report(
     command: str,
     out: str | Path | None,
     workers: int | None,
+    hardware: Hardware,
     console: Console | None,
 ) -> Report:
     console = console or Console(quiet=True)
     runs = plan(experiment, where, folder)
-    failures = run_all(runs, console, workers=workers)
+    failures = run_all(runs, console, workers=workers, hardware=hardware)
     results = collect(runs)
     if results.empty:
         return Report([], failures, results)

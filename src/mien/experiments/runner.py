@@ -7,17 +7,58 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mien.errors import MienError
+from mien.errors import MienError, OptionError
 from mien.experiments.runs import Run, done, execute, folds_of, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run is computed on, as Fabric names it.
+
+    Attributes:
+        accelerator: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        devices: processes that share each batch of a run.
+        precision: ``32-true``, ``bf16-mixed``, ``16-mixed`` or ``64-true``.
+    """
+
+    accelerator: str = "cpu"
+    devices: int = 1
+    precision: str = "32-true"
+
+    def fabric(self) -> Fabric:
+        """A fabric on it, not yet launched.
+
+        Raises:
+            OptionError: there is no such hardware here.
+        """
+        strategy = DDPStrategy(start_method="spawn", find_unused_parameters=True)
+        try:
+            return Fabric(
+                accelerator=self.accelerator,
+                devices=self.devices,
+                strategy=strategy if self.devices > 1 else "auto",
+                precision=self.precision,  # type: ignore[arg-type]
+            )
+        except (ValueError, RuntimeError) as error:
+            raise OptionError(
+                f"cannot compute on {self.accelerator} with {self.precision}: {error}",
+                advice="choose an accelerator that is here, or cpu",
+            ) from error
+
+
+ONE_CPU = Hardware()
 
 
 @dataclass(frozen=True)
@@ -62,13 +103,21 @@ def plan(
     return sorted(runs, key=lambda run: run.treatment.hide_important is not None)
 
 
-def run_all(runs: Sequence[Run], console: Console, *, workers: int | None = None) -> list[Failure]:
+def run_all(
+    runs: Sequence[Run],
+    console: Console,
+    *,
+    workers: int | None = None,
+    hardware: Hardware = ONE_CPU,
+) -> list[Failure]:
     """Run what was not run before; one that fails does not stop the others.
 
     Args:
         runs: of `plan`.
         console: for progress.
-        workers: processes; as many as there are cores where None, none but this one where 1.
+        workers: runs at a time, each in a process of its own. None for as many as there are cores,
+            on the CPU, and for one elsewhere; one runs here.
+        hardware: what each run is computed on.
     """
     left = [run for run in runs if not done(run)]
     failures = []
@@ -80,7 +129,9 @@ def run_all(runs: Sequence[Run], console: Console, *, workers: int | None = None
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("runs", total=len(runs), completed=len(runs) - len(left))
-        for run, error in _each(left, workers or os.cpu_count() or 1):
+        alone = hardware.accelerator != "cpu" or hardware.devices > 1
+        at_once = workers or (1 if alone else os.cpu_count() or 1)
+        for run, error in _each(left, at_once, hardware):
             progress.advance(bar)
             if error is not None:
                 failures.append(Failure(run, error))
@@ -88,10 +139,12 @@ def run_all(runs: Sequence[Run], console: Console, *, workers: int | None = None
     return failures
 
 
-def _each(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, str | None]]:
+def _each(
+    runs: Sequence[Run], workers: int, hardware: Hardware
+) -> Iterator[tuple[Run, str | None]]:
     if workers == 1 or len(runs) < 2:
         for run in runs:
-            yield run, attempt(run)
+            yield run, attempt(run, hardware)
         return
     context = multiprocessing.get_context("spawn")
     # Runs of the second wave build on those of the first.
@@ -100,7 +153,9 @@ def _each(runs: Sequence[Run], workers: int) -> Iterator[tuple[Run, str | None]]
     ]
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_alone) as pool:
         for wave in waves:
-            pending: dict[Future[str | None], Run] = {pool.submit(attempt, r): r for r in wave}
+            pending: dict[Future[str | None], Run] = {
+                pool.submit(attempt, run, hardware): run for run in wave
+            }
             for future in as_completed(pending):
                 yield pending[future], future.result()
 
@@ -109,13 +164,23 @@ def _alone() -> None:
     torch.set_num_threads(1)
 
 
-def attempt(run: Run) -> str | None:
+def attempt(run: Run, hardware: Hardware = ONE_CPU) -> str | None:
     """Execute a run; what went wrong, if it did."""
     try:
-        execute(run)
+        fabric = hardware.fabric()
+        if hardware.devices == 1:
+            execute(run, fabric)
+        else:
+            fabric.launch(partial(_together, run=run))
     except MienError as error:
         return str(error)
     return None
+
+
+def _together(fabric: Fabric, run: Run) -> None:
+    """Execute a run in one of several processes that share it."""
+    torch.set_num_threads(1)
+    execute(run, fabric)
 
 
 def collect(runs: Sequence[Run]) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict
 from mien.evaluation.protocols import Protocol, Row, Subject
 from mien.experiments.post import fitted
+from mien.experiments.predictions import said
 from mien.experiments.sources import AnySource, Places, Source, Standard, generated
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
@@ -226,11 +227,14 @@ def execute(run: Run, fabric: Fabric | None = None) -> Path:
         model.load_state_dict(load_file(run.path / WEIGHTS))
     else:
         _learn(run, model, given, fabric)
+    if fabric is not None and not fabric.is_global_zero:
+        return run.path  # the first process measures and writes
     _note(run, measured="")
     rows, answers = measured(run, model.eval(), given)
-    _write_predictions(run, model, given.test, answers)
-    table = pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
-    write_text(run.path / RESULTS, table)
+    table = said(model.task, given.test, answers)
+    write_atomically(run.path / PREDICTIONS, lambda file: table.to_parquet(file, index=False))
+    results = pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
+    write_text(run.path / RESULTS, results)
     _note(run, measured=mark(run.measures()))
     (run.path / CHECKPOINT).unlink(missing_ok=True)
     return run.path
@@ -255,7 +259,9 @@ def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> No
         mark=mark(run.described()),
     )
     train(model, plan, fabric)
-    weights = {name: weight.contiguous() for name, weight in model.state_dict().items()}
+    if fabric is not None and not fabric.is_global_zero:
+        return
+    weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
     write_atomically(run.path / WEIGHTS, lambda file: file.write(save(weights)))
     standard: dict[str, Tensor] = {f"mean.{n}": t for n, t in given.standard.mean.items()}
     standard |= {f"deviation.{n}": t for n, t in given.standard.deviation.items()}
@@ -342,39 +348,6 @@ def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answer
 
 def _spoilt(run: Run, given: Material, name: str) -> list[Example]:
     return given.standard.apply(_variant(run.source, run.places, name))
-
-
-def _write_predictions(
-    run: Run, model: Model, examples: Sequence[Example], answers: Answers
-) -> None:
-    rows: list[dict[str, object]] = []
-    names, per_frame = model.task.names, model.task.per == "frame"
-    for example, scores in zip(examples, answers.scores, strict=True):
-        target = example.target if example.target.ndim else example.target[None]
-        for step, said in enumerate(scores if per_frame else scores[None]):
-            if per_frame and step >= len(target):
-                break
-            gold = target[step] if per_frame else target
-            row: dict[str, object] = {"clip": example.clip, "person": example.person, "step": step}
-            row |= {f"score_{name}": float(x) for name, x in zip(names, said, strict=True)}
-            if model.task.kind == "categories" and not gold.is_floating_point():
-                row["target"] = names[int(gold)] if int(gold) >= 0 else None
-            else:
-                each = gold.flatten().tolist()
-                row |= {f"target_{name}": x for name, x in zip(names, each, strict=True)}
-            rows.append(row)
-    table = pd.DataFrame(rows)
-    write_atomically(run.path / PREDICTIONS, lambda file: table.to_parquet(file, index=False))
-
-
-def standard_of(folder: Path) -> Standard:
-    """The standardisation that a run learned."""
-    found = load_file(folder / STANDARD)
-    parts: dict[str, dict[str, Tensor]] = {"mean": {}, "deviation": {}}
-    for key, value in found.items():
-        kind, name = key.split(".", 1)
-        parts[kind][name] = value
-    return Standard(parts["mean"], parts["deviation"])
 
 
 def results_of(folder: Path) -> pd.DataFrame:
