@@ -16,14 +16,46 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 LINES = [line.split("#")[0].strip() for block in BLOCKS for line in block.splitlines()]
 COMMANDS = [line for line in LINES if line.startswith("mien ")]
+LABORATORY = ("mien reproduce ", "mien train ", "mien evaluate ", "mien compare ")
+MINE = """
+title: Two models on simulated sessions
+paper: none
+data: {name: simulator, people: 6, steps: 60, length: 30, stride: 15}
+metrics: [ccc]
+seeds: [0, 1]
+protocols: [{name: without_each}]
+training: {epochs: 1, select: ccc}
+models: [{model: linear_probe}, {model: mmte_fc, options: {width: 8, hidden: 8, positions: 30}}]
+"""
 
 
 def test_there_are_commands():
     assert len(COMMANDS) >= 7
 
 
+@pytest.fixture(scope="module")
+def laboratory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("laboratory")
+    (folder / "mine.yaml").write_text(MINE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        arguments = ["train", "mine.yaml", "--data", ".", "--workers", "1"]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(LABORATORY)])
+def test_a_command_of_the_laboratory_runs(command, laboratory, data_folder, monkeypatch):
+    monkeypatch.chdir(laboratory)
+    run = next(laboratory.glob("runs/mine/*/*/*/run.json")).parent
+    words = command.replace("RUN", str(run)).replace("DIR", str(data_folder))
+    words += " --workers 1" if command.startswith(("mien train", "mien reproduce")) else ""
+    done = CliRunner().invoke(app, shlex.split(words)[1:])
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.usefixtures("encoders")
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(LABORATORY)])
 def test_a_command_of_the_readme_runs(command, crema_clips, tmp_path, monkeypatch):
     words = shlex.split(command)[1:]
     clips = list(crema_clips.values())
