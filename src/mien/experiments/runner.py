@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -59,6 +61,7 @@ class Hardware:
 
 
 ONE_CPU = Hardware()
+WATCH_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,9 @@ def _each(
     waves = [
         [r for r in runs if (r.treatment.hide_important is not None) is w] for w in (False, True)
     ]
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_alone) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_alone, initargs=(os.getpid(),)
+    ) as pool:
         for wave in waves:
             pending: dict[Future[str | None], Run] = {
                 pool.submit(attempt, run, hardware): run for run in wave
@@ -160,8 +165,16 @@ def _each(
                 yield pending[future], future.result()
 
 
-def _alone() -> None:
+def _alone(parent: int) -> None:
+    """Begin a worker: one thread, and an end when the parent was killed and cannot say so."""
     torch.set_num_threads(1)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def attempt(run: Run, hardware: Hardware = ONE_CPU) -> str | None:

@@ -28,6 +28,13 @@ def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     many = results["fold"].nunique() > 1
+    labels = [entry.called for entry in experiment.models]
+    treatments = [treatment.label for treatment in experiment.treatments]
+    results = results.sort_values(
+        ["treatment", "model"],
+        key=lambda column: column.map((labels if column.name == "model" else treatments).index),
+        kind="stable",
+    )
     for keys, group in results.groupby(KEYS, sort=False, dropna=False):
         known = group.dropna(subset=["value"])
         row = dict(zip(KEYS, keys, strict=True))
