@@ -57,6 +57,21 @@ def test_standardised_by_the_observed_steps_of_the_training_part():
     torch.testing.assert_close(steps.std(dim=0, correction=0), torch.ones(259))
 
 
+def test_components_are_those_of_most_variance():
+    examples = generated(RavdessUnits().shape())
+    told = Standard.of(examples, components=4)
+    assert set(told.basis) == {"audio", "video"}
+    steps = torch.cat([e.signals["audio"].values[0] for e in told.apply(examples)])
+    assert steps.shape[1] == 4
+    variance = steps.var(dim=0, correction=0)
+    assert (variance.diff() <= 1e-5).all()
+    torch.testing.assert_close(variance.mean(), torch.tensor(1.0), atol=1e-3, rtol=0)
+    covariance = torch.cov(steps.T)
+    torch.testing.assert_close(covariance, covariance.diag().diag(), atol=1e-2, rtol=0)
+    again = Standard.unpacked(told.packed())
+    assert torch.equal(again.basis["video"], told.basis["video"])
+
+
 def test_what_was_not_observed_does_not_move_the_standard():
     examples = generated(Simulator().shape())
     before = Standard.of(examples)

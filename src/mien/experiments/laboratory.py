@@ -174,10 +174,11 @@ def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) 
     """
     folder = Path(run)
     again, chosen = _opened(folder, places(data)), _protocol(protocol)
-    model = built(again)
+    given = material(again)
+    model = built(again, given)
     model.load_state_dict(load_file(folder / WEIGHTS))
     single = again.experiment.model_copy(update={"protocols": (chosen,)})
-    rows, _ = measured(again.of(single), model.eval(), material(again))
+    rows, _ = measured(again.of(single), model.eval(), given)
     return pd.DataFrame([asdict(row) for row in rows])
 
 

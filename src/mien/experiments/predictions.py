@@ -26,8 +26,9 @@ def said(task: Task, examples: Sequence[Example], answers: Answers) -> pd.DataFr
     """
     rows = []
     for example, scores in zip(examples, answers.scores, strict=True):
-        frames = zip(scores, example.target, strict=False)
-        pairs = frames if task.per == "frame" else [(scores, example.target)]
+        pairs = [(scores, example.target)]
+        if task.per == "frame":  # scores are padded to the longest example
+            pairs = list(zip(scores, example.target, strict=False))
         for step, (score, gold) in enumerate(pairs):
             row: dict[str, object] = {"clip": example.clip, "person": example.person, "step": step}
             row |= {f"score_{n}": float(x) for n, x in zip(task.names, score, strict=True)}

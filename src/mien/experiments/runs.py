@@ -21,7 +21,6 @@ import torch
 from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save
-from torch import Tensor
 
 from mien.corpora import Example, Fold
 from mien.errors import InputError, OptionError
@@ -171,18 +170,19 @@ def material(run: Run) -> Material:
         if example.person in everybody
     ]
     parts = fold.divide(chosen)
-    standard = Standard.of(parts[0]) if source.standardise else Standard({}, {})
+    standard = Standard({}, {})
+    if source.standardise:
+        standard = Standard.of(parts[0], source.components)
     done, dev, test = (standard.apply(part) for part in parts)
     return Material(done, dev, test or dev, standard, fold)
 
 
-def built(run: Run) -> Model:
-    """The run's model with fresh weights."""
+def built(run: Run, given: Material) -> Model:
+    """The run's model with fresh weights, for the features of its material."""
     shape = run.source.shape()
     sizes = shape.sizes
-    if not run.made_up:
-        for example in _everything(run.source, run.places, False):
-            sizes |= {n: s.values[0, 0].numel() for n, s in example.signals.items()}
+    for example in given.train:
+        sizes |= {n: s.values[0, 0].numel() for n, s in example.signals.items()}
     sizes |= run.entry.sizes
     wanted = run.entry.modalities or tuple(sizes)
     torch.manual_seed(run.seed)
@@ -221,7 +221,7 @@ def execute(run: Run, fabric: Fabric | None = None) -> Path:
         return run.path
     run.path.mkdir(parents=True, exist_ok=True)
     given = material(run)
-    model = built(run)
+    model = built(run, given)
     trained = _noted(run)[0] == mark(run.described()) and (run.path / WEIGHTS).exists()
     if trained:
         model.load_state_dict(load_file(run.path / WEIGHTS))
@@ -263,8 +263,7 @@ def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> No
         return
     weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
     write_atomically(run.path / WEIGHTS, lambda file: file.write(save(weights)))
-    standard: dict[str, Tensor] = {f"mean.{n}": t for n, t in given.standard.mean.items()}
-    standard |= {f"deviation.{n}": t for n, t in given.standard.deviation.items()}
+    standard = given.standard.packed()
     write_atomically(run.path / STANDARD, lambda file: file.write(save(standard)))
 
 
@@ -304,7 +303,7 @@ def _operation(run: Run, given: Material) -> Operation | None:
         run,
         treatment=next(t for t in run.experiment.treatments if t.label == hiding.after),
     )
-    model = built(first)
+    model = built(first, given)
     execute(first)
     model.load_state_dict(load_file(first.path / WEIGHTS))
     losses = _losses(model.eval(), given.dev or given.train)

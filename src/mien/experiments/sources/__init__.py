@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mien.experiments.sources._base import Places, Shape, Source, Standard, generated
+from mien.experiments.sources._base import Places, Shape, Source, generated
 from mien.experiments.sources.continuous import JavaSedSessions, Recola, UlmTsst
 from mien.experiments.sources.published import MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import (
@@ -16,6 +16,7 @@ from mien.experiments.sources.recordings import (
     Ravdess,
 )
 from mien.experiments.sources.simulator import Simulator
+from mien.experiments.sources.standard import Standard
 
 AnySource = Annotated[
     RavdessUnits

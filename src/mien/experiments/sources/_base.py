@@ -65,11 +65,14 @@ class Source(Settings):
         name: of the source.
         folds: how many of its folds, None for all.
         standardise: whether features get mean 0 and deviation 1 over the training part.
+        components: principal components of the training part that stand for the features of each
+            modality that has more; None for the features themselves.
     """
 
     name: str
     folds: Annotated[int, Field(ge=1)] | None = None
     standardise: bool = True
+    components: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def note(self) -> str:
@@ -105,52 +108,6 @@ class Source(Settings):
         """The same examples after their recordings were degraded, by name."""
         del places
         return {}
-
-
-@dataclass(frozen=True)
-class Standard:
-    """Mean and deviation of each feature over the observed steps of some examples.
-
-    Attributes:
-        mean: by modality, the shape of a step.
-        deviation: likewise; one where a feature is constant.
-    """
-
-    mean: Mapping[str, Tensor]
-    deviation: Mapping[str, Tensor]
-
-    @classmethod
-    def of(cls, examples: Iterable[Example]) -> Standard:
-        """Those of some examples."""
-        seen: dict[str, list[Tensor]] = {}
-        for example in examples:
-            for name, sequence in example.signals.items():
-                seen.setdefault(name, []).append(sequence.values[sequence.valid])
-        mean, deviation = {}, {}
-        for name, parts in seen.items():
-            steps = torch.cat(parts).double()
-            mean[name] = steps.mean(dim=0).float() if len(steps) else steps.sum(dim=0).float()
-            spread = steps.std(dim=0, correction=0).float() if len(steps) > 1 else mean[name] * 0
-            deviation[name] = torch.where(spread > 1e-5, spread, 1.0)
-        return cls(mean, deviation)
-
-    def apply(self, examples: Iterable[Example]) -> list[Example]:
-        """The same examples, standardised; a modality that it does not know stays as it is."""
-        return [
-            Example(e.clip, e.person, self._signals(e.signals), e.target, e.part) for e in examples
-        ]
-
-    def _signals(self, signals: Signals) -> Signals:
-        out = {}
-        for name, sequence in signals.items():
-            if name in self.mean:
-                mask = sequence.valid.view(*sequence.valid.shape, *[1] * self.mean[name].ndim)
-                values = (sequence.values - self.mean[name]) / self.deviation[name]
-                clean = torch.where(mask, values, 0.0)
-                out[name] = Steps(clean, sequence.valid, sequence.hop)
-            else:
-                out[name] = sequence
-        return Signals(out)
 
 
 def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ...]:
