@@ -148,6 +148,7 @@ class Reported(Settings):
         value: as printed.
         model: label of the model.
         treatment: label of the treatment, None if the paper has but one.
+        protocol: of the condition, None where only one has it.
         condition: as the protocol calls it.
         level: likewise.
         metric: of it.
@@ -157,6 +158,7 @@ class Reported(Settings):
     model: str
     metric: str
     treatment: str | None = None
+    protocol: str | None = None
     condition: str = ""
     level: float | None = None
 

@@ -57,6 +57,7 @@ def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
             number.model == row["model"]
             and number.metric == row["metric"]
             and number.treatment in (None, row["treatment"])
+            and number.protocol in (None, row["protocol"])
             and number.condition in ("", row["condition"])
             and (number.level is None or number.level == level)
         )
@@ -97,7 +98,7 @@ def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: 
         f"Data: {data}",
         experiment.note,
         f"Command: `{command}`. Folds: {folds}, by person where people are known; seeds: {seeds}. "
-        "Epochs are chosen on the development part. A cell is the mean over folds and seeds ± the "
+        "Epochs are chosen on the development part; where there is none, the last one counts. A cell is the mean over folds and seeds ± the "
         "standard deviation of these runs"
         + ("; in brackets the paper's number." if experiment.reported else "."),
         "Intervals and every number are in the CSV beside this file.",
@@ -171,11 +172,11 @@ def _compared(results: pd.DataFrame, comparison: Comparison) -> str:
                 over=["fold", "seed"],
                 alternative=comparison.alternative,
             )
-            tables.append(found.assign(**{other: name}))
+            tables.append(found.rename(columns={"model": "one"}).assign(other=name))
     if not tables:
         return ""
     rows = [
-        [str(r[other]), str(r["model"]), str(r["against"]), str(r["runs"])]
+        [str(r["other"]), str(r["one"]), str(r["against"]), str(r["runs"])]
         + [f"{r[column]:.3f}" for column in ("difference", "t")]
         + [f"{r[column]:.4f}" for column in ("p", "p_holm")]
         for _, r in pd.concat(tables).iterrows()
