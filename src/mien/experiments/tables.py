@@ -98,8 +98,8 @@ def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: 
         f"Data: {data}",
         experiment.note,
         f"Command: `{command}`. Folds: {folds}, by person where people are known; seeds: {seeds}. "
-        "Epochs are chosen on the development part; where there is none, the last one counts. A cell is the mean over folds and seeds ± the "
-        "standard deviation of these runs"
+        "Epochs are chosen on the development part; where there is none, the last one counts. "
+        "A cell is the mean over folds and seeds ± the standard deviation of these runs"
         + ("; in brackets the paper's number." if experiment.reported else "."),
         "Intervals and every number are in the CSV beside this file.",
     ]
