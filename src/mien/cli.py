@@ -150,6 +150,7 @@ Data = Annotated[
     Path | None, typer.Option(help="Folder with the corpora; by default that of MIEN_DATA.")
 ]
 Quick = Annotated[bool, typer.Option(help="Only a small part, to see that it runs.")]
+SoFar = Annotated[bool, typer.Option(help="Run nothing; tables of what was run before.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for tables and figures.")]
 Workers = Annotated[int | None, typer.Option(help="Runs at a time; by default one a core.")]
 Accelerator = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
@@ -162,6 +163,7 @@ def reproduce(
     name: Annotated[str, typer.Argument(help="One of `mien experiments`.")],
     data: Data = None,
     quick: Quick = False,
+    so_far: SoFar = False,
     out: Out = None,
     workers: Workers = None,
     accelerator: Accelerator = "cpu",
@@ -177,7 +179,14 @@ def reproduce(
 
     hardware = Hardware(accelerator, devices, precision)
     report = laboratory.reproduce(
-        name, data=data, quick=quick, out=out, workers=workers, hardware=hardware, console=_err
+        name,
+        data=data,
+        quick=quick,
+        so_far=so_far,
+        out=out,
+        workers=workers,
+        hardware=hardware,
+        console=_err,
     )
     _show(report)
 
@@ -187,6 +196,7 @@ def train(
     path: Annotated[Path, typer.Argument(help="A YAML file that says what to run.")],
     data: Data = None,
     quick: Quick = False,
+    so_far: SoFar = False,
     out: Out = None,
     workers: Workers = None,
     accelerator: Accelerator = "cpu",
@@ -199,7 +209,14 @@ def train(
 
     hardware = Hardware(accelerator, devices, precision)
     report = laboratory.train(
-        path, data=data, quick=quick, out=out, workers=workers, hardware=hardware, console=_err
+        path,
+        data=data,
+        quick=quick,
+        so_far=so_far,
+        out=out,
+        workers=workers,
+        hardware=hardware,
+        console=_err,
     )
     _show(report)
 

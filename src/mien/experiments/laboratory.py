@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pandas as pd
 import yaml
@@ -63,94 +64,79 @@ def places(data: str | Path | None, runs: Path = RUNS) -> Places:
     return Places(folder, runs / "features")
 
 
-def reproduce(
-    name: str,
-    *,
-    data: str | Path | None = None,
-    quick: bool = False,
-    out: str | Path | None = None,
-    workers: int | None = None,
-    hardware: Hardware = ONE_CPU,
-    console: Console | None = None,
-) -> Report:
+class Options(TypedDict, total=False):
+    """How an experiment is run.
+
+    Attributes:
+        data: the folder with the corpora; that of the environment's ``MIEN_DATA`` by default.
+        quick: only a small part of it, to see that it runs.
+        so_far: run nothing, and write the tables of what was run before.
+        out: folder for tables and figures; that of the runs by default.
+        workers: runs at a time; by default as many as there are cores, one on a GPU.
+        hardware: what each run is computed on; the CPU by default.
+        console: for progress.
+    """
+
+    data: str | Path | None
+    quick: bool
+    so_far: bool
+    out: str | Path | None
+    workers: int | None
+    hardware: Hardware
+    console: Console | None
+
+
+def reproduce(name: str, **options: Unpack[Options]) -> Report:
     """Run an experiment that ships with mien, and write its tables and figures.
 
     What was run before is not run again.
 
     Args:
         name: one of `mien.experiments.loading.list_experiments`.
-        data: the folder with the corpora; the environment's ``MIEN_DATA`` where None.
-        quick: only a small part of it, to see that it runs.
-        out: folder for tables and figures; that of the runs where None.
-        workers: runs at a time; as many as there are cores where None, one on a GPU.
-        hardware: what each run is computed on.
-        console: for progress.
+        options: see `Options`.
 
     Raises:
         MienError: there is no such experiment, or its data is not there.
     """
-    experiment = shipped(name)
-    command = f"mien reproduce {name} --data DIR" + (" --quick" if quick else "")
-    if quick:
-        experiment = experiment.quickly()
-    folder = RUNS / (f"{name}-quick" if quick else name)
-    return _report(experiment, places(data), folder, command, out, workers, hardware, console)
+    return _report(shipped(name), f"mien reproduce {name}", options)
 
 
-def train(
-    path: str | Path,
-    *,
-    data: str | Path | None = None,
-    quick: bool = False,
-    out: str | Path | None = None,
-    workers: int | None = None,
-    hardware: Hardware = ONE_CPU,
-    console: Console | None = None,
-) -> Report:
-    """Run anybody's experiment; arguments as `reproduce`, except for ``path``.
+def train(path: str | Path, **options: Unpack[Options]) -> Report:
+    """Run anybody's experiment, and write its tables and figures.
 
     Args:
         path: a YAML file, see `mien.experiments.spec.Experiment`.
-        data: see `reproduce`.
-        quick: see `reproduce`.
-        out: see `reproduce`.
-        workers: see `reproduce`.
-        hardware: see `reproduce`.
-        console: see `reproduce`.
+        options: see `Options`.
 
     Raises:
         MienError: the file does not say what it has to, or its data is not there.
     """
-    experiment = load_experiment(path)
-    command = f"mien train {Path(path).name} --data DIR" + (" --quick" if quick else "")
-    if quick:
-        experiment = experiment.quickly()
-    folder = RUNS / (f"{experiment.name}-quick" if quick else experiment.name)
-    return _report(experiment, places(data), folder, command, out, workers, hardware, console)
+    return _report(load_experiment(path), f"mien train {Path(path).name}", options)
 
 
-def _report(
-    experiment: Experiment,
-    where: Places,
-    folder: Path,
-    command: str,
-    out: str | Path | None,
-    workers: int | None,
-    hardware: Hardware,
-    console: Console | None,
-) -> Report:
-    console = console or Console(quiet=True)
-    runs = plan(experiment, where, folder)
-    failures = run_all(runs, console, workers=workers, hardware=hardware)
+def _report(experiment: Experiment, command: str, options: Options) -> Report:
+    command, folder = f"{command} --data DIR", RUNS / experiment.name
+    if options.get("quick"):
+        experiment, command = experiment.quickly(), f"{command} --quick"
+        folder = RUNS / f"{experiment.name}-quick"
+    runs = plan(experiment, places(options.get("data")), folder)
+    failures: list[Failure] = []
+    if not options.get("so_far"):
+        failures = run_all(
+            runs,
+            options.get("console") or Console(quiet=True),
+            workers=options.get("workers"),
+            hardware=options.get("hardware", ONE_CPU),
+        )
     results = collect(runs)
     if results.empty:
         return Report([], failures, results)
-    target = Path(out or folder)
+    target = Path(options.get("out") or folder)
     target.mkdir(parents=True, exist_ok=True)
     page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
     table = summary(experiment, results)
     drawn = draw(experiment, results, runs, target)
-    text = markdown(experiment, results, command=command)
+    text = markdown(experiment, results, command=command, planned=len(runs))
     pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
     write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
     write_text(page, text + pictures)

@@ -80,7 +80,9 @@ class Failure:
 def plan(
     experiment: Experiment, places: Places, folder: Path, *, made_up: bool = False
 ) -> list[Run]:
-    """All runs of an experiment, those that others build on first.
+    """All runs of an experiment: those that others build on first, then seed by seed.
+
+    So what is stopped halfway has all models and folds of its first seeds.
 
     Args:
         experiment: what to run.
@@ -103,7 +105,10 @@ def plan(
                 for fold in range(folds)
                 for seed in experiment.seeds
             ]
-    return sorted(runs, key=lambda run: run.treatment.hide_important is not None)
+    return sorted(
+        runs,
+        key=lambda run: (run.treatment.hide_important is not None, run.seed, run.fold),
+    )
 
 
 def run_all(

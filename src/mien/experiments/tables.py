@@ -67,7 +67,12 @@ def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
 
 
 def markdown(
-    experiment: Experiment, results: pd.DataFrame, *, command: str, made_up: bool = False
+    experiment: Experiment,
+    results: pd.DataFrame,
+    *,
+    command: str,
+    planned: int | None = None,
+    made_up: bool = False,
 ) -> str:
     """The whole page of an experiment.
 
@@ -75,10 +80,18 @@ def markdown(
         experiment: what was run.
         results: of `mien.experiments.runner.collect`.
         command: by which it was run.
+        planned: runs that the experiment has; said where not all of them are done.
         made_up: whether generated examples stood in for the data.
     """
     table = summary(experiment, results)
     parts = [f"# {experiment.title}", _head(experiment, results, command, made_up)]
+    finished = len(results[["model", "treatment", "fold", "seed"]].drop_duplicates())
+    if planned is not None and finished < planned:
+        parts.append(
+            f"**Not finished: {finished} of {planned} runs, the first seeds of all folds first.** "
+            "Cells rest on fewer runs than planned; the CSV says on how many."
+        )
+
     for (protocol, metric), group in table.groupby(["protocol", "metric"], sort=False):
         parts.append(f"## {protocol}: {_titled(str(metric))}")
         leveled = group["level"].notna()
