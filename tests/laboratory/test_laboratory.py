@@ -115,6 +115,21 @@ def test_evaluate_gives_what_the_run_gave(ran, monkeypatch):
         laboratory.evaluate(folder, protocol="modalities", data=folder)
 
 
+def test_attention_may_be_shown_a_window_at_once(ran, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = "  - {label: CA, model: cross_attention, modalities: [audio, video], window: 20}\n"
+    text = YAML.replace("  - {label: probe, model: linear_probe}\n", asked)
+    text = text.replace("model: probe", "model: CA").replace("against: probe", "against: CA")
+    (tmp_path / "window.yaml").write_text(text.replace("seeds: [0, 1]", "seeds: [0]"))
+    report = laboratory.train("window.yaml", data=tmp_path, workers=1)
+    assert report.failures == []
+    whole = (tmp_path / "window.yaml").read_text().replace(", window: 20", "")
+    (tmp_path / "whole.yaml").write_text(whole)
+    other = laboratory.train("whole.yaml", data=tmp_path, workers=1)
+    rows = report.table[report.table["model"] == "CA"]["mean"].to_numpy()
+    assert (rows != other.table[other.table["model"] == "CA"]["mean"].to_numpy()).any()
+
+
 def test_compare_puts_models_beside_each_other(ran):
     folder, _ = ran
     table = laboratory.compare([folder / "runs/small"], metric="ccc")

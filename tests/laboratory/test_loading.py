@@ -1,7 +1,9 @@
+import re
+
 import pytest
 
 from mien.errors import FormatError, InputError, OptionError
-from mien.experiments.loading import list_experiments, load_experiment, shipped
+from mien.experiments.loading import list_experiments, load_experiment, parts_of, shipped
 
 GOOD = """\
 # mien train mine.yaml
@@ -94,3 +96,49 @@ def test_quick_is_smaller(tmp_path):
     assert [entry.called for entry in experiment.models] == ["late"]
     assert experiment.models[0].options == {"hidden": 4}
     assert (experiment.training.epochs, experiment.seeds, experiment.data.folds) == (1, (0,), 1)
+
+
+def test_a_table_of_several_parts_is_all_of_them():
+    assert parts_of("mmte_table1") == ("mmte_table1_arousal", "mmte_table1_valence")
+    assert parts_of("mmte_table2") == ("mmte_table2",)
+    with pytest.raises(OptionError, match="no experiment"):
+        parts_of("mmte_tab")
+
+
+PAPERS = [
+    "sfav_table2_ravdess",
+    "sfav_table2_mosei",
+    "sfav_table3_mosei",
+    "mmte_table1",
+    "mmte_table2",
+    "mmte_figure3",
+    "vavl_table1_cremad",
+    "vavl_table1_mosei",
+    "vavl_table2_improv",
+    "vavl_figure2",
+    "vavl_figure3",
+    "vavl_table3",
+    "vavl_figure4",
+    "vavl_latency",
+    "ca_table2",
+    "ca_table3",
+    "ca_figure2",
+    "ca_table4",
+    "mater_table1",
+    "mater_table2",
+    "mater_figure4",
+    "mater_figure5",
+    "mater_figure6",
+    "mater_figure7",
+    "mater_figure8",
+    "mater_figure9",
+    "mater_figure10",
+    "mater_figure11",
+]
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_table_and_figure_of_the_papers_is_there(name):
+    for part in parts_of(name):
+        experiment = shipped(part)
+        assert re.search(r"(Table|Figure|section|Fig)", experiment.paper)

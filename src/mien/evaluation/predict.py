@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mien.corpora import Example
+from mien.layers.time import sliding
 from mien.missing import Operation
-from mien.models import Model
+from mien.models import Model, Prediction
 from mien.signals import Signals
 from mien.training import collate, mixed, stack_targets
 
@@ -57,6 +59,7 @@ def predict(
     operation: Operation | None = None,
     seed: int = 0,
     embeddings: bool = False,
+    window: int | None = None,
 ) -> Answers:
     """Ask a model about examples.
 
@@ -66,6 +69,8 @@ def predict(
         operation: what is taken away from them first.
         seed: of the operation.
         embeddings: whether to keep the inner representations; only for models per clip.
+        window: steps that a model per frame is shown at once, with half of them shared by
+            neighbouring windows and averaged; None for whole sessions.
     """
     device = next(model.parameters()).device
     parts: list[dict[str, Tensor]] = []
@@ -75,7 +80,10 @@ def predict(
             generator = torch.Generator().manual_seed(mixed(seed, number))
             signals = operation(signals, generator)
         steps = target.shape[1] if model.task.per == "frame" else None
-        parts.append(_asked(model, signals.to(device), steps, embeddings))
+        asked = (
+            partial(sliding, model, window_steps=window, overlap=window // 2) if window else model
+        )
+        parts.append(_asked(model, asked, signals.to(device), steps, embeddings))
     whole = {name: _stacked([p.get(name) for p in parts], parts) for name in _names(parts)}
     target = stack_targets([example.target for example in examples])
     return Answers(
@@ -87,7 +95,11 @@ def predict(
 
 
 def _asked(
-    model: Model, signals: Signals, steps: int | None, embeddings: bool
+    model: Model,
+    answer: Callable[[Signals], Prediction],
+    signals: Signals,
+    steps: int | None,
+    embeddings: bool,
 ) -> dict[str, Tensor]:
     """Answers of one batch; NaN for items that have nothing left."""
     present = torch.stack([signals.present(name) for name in model.modalities]).any(dim=0)
@@ -96,7 +108,7 @@ def _asked(
         time = [] if steps is None else [steps]
         shape = [len(present), *time, len(model.task.names)]
         return {"scores": torch.full(shape, float("nan"))}
-    prediction = model(signals if len(rows) == len(present) else signals.select(rows))
+    prediction = answer(signals if len(rows) == len(present) else signals.select(rows))
     found = {"scores": prediction.scores}
     found |= {f"by_{name}": scores for name, scores in prediction.by_modality.items()}
     if embeddings:

@@ -68,6 +68,7 @@ class Subject:
         metrics: names of `mien.evaluation.measures.METRICS`.
         seed: of the operations.
         variants: the same clips after their recordings were degraded, by name.
+        window: steps that the model is shown at once, None for whole sessions.
         post: applied to the scores before they are measured.
     """
 
@@ -76,6 +77,7 @@ class Subject:
     metrics: Sequence[str]
     seed: int = 0
     variants: Mapping[str, Callable[[], Sequence[Example]]] = field(default_factory=dict)
+    window: int | None = None
     post: Callable[[Answers], Answers] = lambda answers: answers
 
     @property
@@ -130,6 +132,7 @@ def _under(protocol: str, condition: Condition, subject: Subject, number: int) -
                 subject.examples if condition.examples is None else condition.examples,
                 operation=condition.operation,
                 seed=mixed(subject.seed, number, repeat),
+                window=subject.window,
             )
         )
         for metric, value in measured(answers, subject).items():

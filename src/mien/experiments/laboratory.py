@@ -19,7 +19,7 @@ from mien.errors import InputError, OptionError
 from mien.evaluation.inside import AnyProtocol
 from mien.evaluation.protocols import Protocol
 from mien.evaluation.statistics import compare as compared
-from mien.experiments.loading import load_experiment, shipped
+from mien.experiments.loading import load_experiment, parts_of, shipped
 from mien.experiments.pictures import draw
 from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
 from mien.experiments.runs import RUN, WEIGHTS, Run, built, material, measured, results_of
@@ -92,13 +92,19 @@ def reproduce(name: str, **options: Unpack[Options]) -> Report:
     What was run before is not run again.
 
     Args:
-        name: one of `mien.experiments.loading.list_experiments`.
+        name: one of `mien.experiments.loading.list_experiments`, or what several of them begin
+            with: ``mmte_table1`` is ``mmte_table1_arousal`` and ``mmte_table1_valence``.
         options: see `Options`.
 
     Raises:
         MienError: there is no such experiment, or its data is not there.
     """
-    return _report(shipped(name), f"mien reproduce {name}", options)
+    reports = [_report(shipped(part), f"mien reproduce {part}", options) for part in parts_of(name)]
+    return Report(
+        [file for report in reports for file in report.files],
+        [failure for report in reports for failure in report.failures],
+        pd.concat([report.table for report in reports], ignore_index=True),
+    )
 
 
 def train(path: str | Path, **options: Unpack[Options]) -> Report:

@@ -25,12 +25,25 @@ def shipped(name: str) -> Experiment:
     Raises:
         OptionError: there is none of that name.
     """
-    if name not in list_experiments():
+    return load_experiment(RECIPES / f"{parts_of(name)[0]}.yaml")
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The experiments that make up a table: itself, or its parts, as ``mmte_table1_arousal``.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    known = list_experiments()
+    if name in known:
+        return (name,)
+    found = tuple(part for part in known if part.startswith(f"{name}_"))
+    if not found:
         raise OptionError(
             f"no experiment is called {name}",
             advice=f"choose from {', '.join(list_experiments())}, or train a YAML file of your own",
         )
-    return load_experiment(RECIPES / f"{name}.yaml")
+    return found
 
 
 def load_experiment(path: str | Path) -> Experiment:

@@ -18,18 +18,21 @@ from mien.models import Model
 Post = Callable[[Answers], Answers]
 
 
-def fitted(chosen: PostProcessing | None, model: Model, train: Sequence[Example]) -> Post:
+def fitted(
+    chosen: PostProcessing | None, model: Model, train: Sequence[Example], window: int | None
+) -> Post:
     """What is done to answers before they are measured.
 
     Args:
         chosen: None for nothing; otherwise the model has to answer dimensions per frame.
         model: in evaluation mode.
         train: examples that the parameters are chosen on, one chain for each dimension.
+        window: steps that the model is shown at once.
     """
     if chosen is None:
         return lambda answers: answers
     hop = min(sequence.hop for sequence in train[0].signals.values())
-    answers = predict(model, train)
+    answers = predict(model, train, window=window)
     chains = [
         fit(_series(answers.scores, column), _series(answers.target, column, answers), hop,
             steps=chosen.steps)

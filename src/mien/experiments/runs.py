@@ -253,7 +253,7 @@ def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> No
         usable,
         run.training,
         run.seed,
-        partial(_score, select, given.dev) if given.dev else None,
+        partial(_score, select, given.dev, run.entry.window) if given.dev else None,
         operation=_operation(run, given),
         folder=run.path,
         mark=mark(run.described()),
@@ -286,8 +286,8 @@ def _taught(run: Run, given: Material) -> list[Example]:
     return examples
 
 
-def _score(metric: str, dev: Sequence[Example], model: Model) -> float:
-    answers = predict(model, dev)
+def _score(metric: str, dev: Sequence[Example], window: int | None, model: Model) -> float:
+    answers = predict(model, dev, window=window)
     scores, kind = answers.scores.nan_to_num(), model.task.kind
     value = measure(metric, scores, answers.labelled, kind=kind)
     return value if METRICS[metric].higher_is_better else -value
@@ -331,7 +331,7 @@ def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answer
         The rows of all protocols, and the answers with everything present.
     """
     experiment, source = run.experiment, run.source
-    post = fitted(experiment.post_processing, model, given.train)
+    post = fitted(experiment.post_processing, model, given.train, run.entry.window)
     variants = {} if run.made_up else source.variants(run.places)
     subject = Subject(
         model,
@@ -339,10 +339,11 @@ def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answer
         experiment.metrics,
         run.seed,
         {name: partial(_spoilt, run, given, name) for name in variants},
+        run.entry.window,
         post,
     )
     rows = [row for protocol in experiment.protocols for row in protocol.measure(subject)]
-    return rows, post(predict(model, given.test))
+    return rows, post(predict(model, given.test, window=run.entry.window))
 
 
 def _spoilt(run: Run, given: Material, name: str) -> list[Example]:

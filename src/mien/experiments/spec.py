@@ -51,6 +51,7 @@ class ModelEntry(Settings):
         options: the model's own.
         modalities: those that it is built for, None for all of the data.
         sizes: features of a modality behind a backbone, where they are not those of the data.
+        window: steps of a long session that it is shown at once when it is measured, None for all.
         training: what differs from the experiment's `training`.
         data: what differs from the experiment's `data`.
         treatments: labels of those that it is trained with, None for all.
@@ -61,6 +62,7 @@ class ModelEntry(Settings):
     options: Options = Field(default_factory=dict)
     modalities: tuple[str, ...] | None = None
     sizes: Mapping[str, int] = Field(default_factory=dict)
+    window: Annotated[int, Field(ge=2)] | None = None
     training: Options = Field(default_factory=dict)
     data: Options = Field(default_factory=dict)
     treatments: tuple[str, ...] | None = None
