@@ -55,7 +55,7 @@ def draw(
 def _all(
     experiment: Experiment, results: pd.DataFrame, runs: Sequence[Run]
 ) -> Iterator[tuple[str, Figure]]:
-    shown = [entry.called for entry in experiment.models][:MOST_LINES]
+    shown = experiment.shown or [entry.called for entry in experiment.models][:MOST_LINES]
     some = results[results["model"].isin(shown)]
     for protocol, group in some.groupby("protocol", sort=False):
         if protocol == "layer_entropy":

@@ -222,6 +222,7 @@ class Experiment(Settings):
         comparisons: see `Comparison`.
         figures: drawn beside those that protocols with levels always get: the ``confusion`` of each
             model's answers, or the ``traces`` of a session.
+        shown: labels of the models in curves, which have room for eight; the first eight where empty.
         note: what a reader of the table has to know, sentences.
         quick: see `Quick`.
     """
@@ -240,6 +241,7 @@ class Experiment(Settings):
     reported: tuple[Reported, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     figures: tuple[Literal["confusion", "traces"], ...] = ()
+    shown: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     note: str = ""
     quick: Quick = Quick()
 
@@ -286,7 +288,7 @@ class Experiment(Settings):
         for comparison in self.comparisons:
             known = labels if comparison.by == "model" else treatments
             _among(comparison.by, (comparison.against,), known)
-        _among("model", self.quick.models or (), labels)
+        _among("model", (*(self.quick.models or ()), *self.shown), labels)
         return self
 
     def training_of(self, entry: ModelEntry) -> Training:
