@@ -222,7 +222,7 @@ class Experiment(Settings):
         comparisons: see `Comparison`.
         figures: drawn beside those that protocols with levels always get: the ``confusion`` of each
             model's answers, or the ``traces`` of a session.
-        shown: labels of the models in curves, which have room for eight; the first eight where empty.
+        shown: labels of the models in curves, eight at most; the first eight where empty.
         note: what a reader of the table has to know, sentences.
         quick: see `Quick`.
     """
