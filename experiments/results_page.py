@@ -1,0 +1,65 @@
+"""Write docs/results/README.md: what held up of each paper's claims here, in words and numbers.
+
+    python -m experiments.results_page
+
+The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
+cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
+where there is one, and ``±`` in front of the table adds the deviation over runs.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.common import RESULTS
+from mien.formats import write_text
+
+TEMPLATE = Path(__file__).with_suffix(".md")
+_PLACE = re.compile(r"\{(±?)([^{}]+)\}")
+
+
+@cache
+def table(name: str) -> pd.DataFrame:
+    """A table of results."""
+    return pd.read_csv(RESULTS / f"{name}.csv")
+
+
+def number(place: str, *, spread: bool) -> str:
+    """The number at a place, as text.
+
+    Raises:
+        SystemExit: no row, or more than one, is at that place.
+    """
+    name, model, treatment, condition, metric, *level = place.split("|")
+    rows = table(name)
+    chosen = rows[
+        (rows["model"] == model)
+        & (rows["treatment"] == treatment)
+        & (rows["condition"] == condition)
+        & (rows["metric"] == metric)
+    ]
+    if level:
+        chosen = chosen[chosen["level"] == float(level[0])]
+    values = chosen[["mean", "deviation"]].drop_duplicates()
+    if len(values) != 1:
+        raise SystemExit(f"{place}: {len(values)} rows")
+    mean, deviation = values.iloc[0]
+    return f"{mean:.3f} ± {deviation:.3f}" if spread else f"{mean:.3f}"
+
+
+def filled(text: str) -> str:
+    """The template with its numbers."""
+    return _PLACE.sub(lambda found: number(found[2], spread=bool(found[1])), text)
+
+
+def main() -> None:
+    """Write the page."""
+    write_text(RESULTS / "README.md", filled(TEMPLATE.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    main()
