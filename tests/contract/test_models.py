@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from contract.contract import check_contract
-from mien.models import list_models
+from mien.missing import ModalityDropout
+from mien.models import Task, create_model, list_models
+from mien.signals import Sequence, Signals
 
 SFAV = {"widths": {"audio": (4, 6, 6, 8), "video": (4, 4, 6, 8)}}
 MMTE = {
@@ -48,3 +51,29 @@ OPTIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", list_models())
 def test_contract(name):
     check_contract(name, **OPTIONS.get(name, {}))
+
+
+# At full depth: what stands in for a modality must not grow from layer to layer.
+DEEP = {
+    name: {key: value for key, value in options.items() if "layers" not in key}
+    for name, options in OPTIONS.items()
+}
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_training_with_a_modality_missing_keeps_its_gradients_small(name):
+    torch.manual_seed(0)
+    task = Task("categories", ("a", "b"))
+    model = create_model(name, task=task, modalities={"audio": 6, "video": 4}, **DEEP.get(name, {}))
+    valid = torch.ones(4, 8, dtype=torch.bool)
+    signals = Signals(
+        {
+            "audio": Sequence(torch.randn(4, 8, 6), valid, 0.2),
+            "video": Sequence(torch.randn(4, 8, 4), valid, 0.2),
+        }
+    )
+    signals, rows = ModalityDropout().enlarge(signals, torch.Generator().manual_seed(0))
+    model.loss(model(signals), torch.tensor([0, 1, 0, 1])[rows]).backward()
+    slopes = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(bool(slope.isfinite().all()) for slope in slopes)
+    assert max(float(slope.abs().max()) for slope in slopes) < 1000

@@ -35,7 +35,6 @@ def drawings(runs):
     ranks = Ranks(pd.Series({"VAVL": 1.2, "SFAV": 1.9, "MulT": 2.9}), 9, 8.0, 0.02, 1.1, 0.05)
     layers = np.random.default_rng(1).normal(5, 0.1, (20, 6))
     layers[3] = NAN
-    times = np.array([0.5, 0.5, 1.0, NAN])
     return {
         "degradation": figures.degradation(
             runs, level="withheld", value="f1", by="model", labels=("share withheld", "macro F1")
