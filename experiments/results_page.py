@@ -4,7 +4,8 @@
 
 The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
 cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
-where there is one, and ``±`` in front of the table adds the deviation over runs.
+where there is one, and ``±`` in front of the table adds the deviation over runs. One number is of
+the data itself: ``{mmmo median}``.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import torch
 
-from experiments.common import RESULTS
+from experiments.common import DATA, RESULTS
+from mien.experiments.sources import Places
+from mien.experiments.sources.published import MfnSequences
 from mien.formats import write_text
 
+MEDIAN = "mmmo median"
 TEMPLATE = Path(__file__).with_suffix(".md")
 _PLACE = re.compile(r"\{(±?)([^{}]+)\}")
 
@@ -34,6 +39,8 @@ def number(place: str, *, spread: bool) -> str:
     Raises:
         SystemExit: no row, or more than one, is at that place.
     """
+    if place == MEDIAN:
+        return f"{error_of_the_median():.3f}"
     name, model, treatment, condition, metric, *level = place.split("|")
     rows = table(name)
     chosen = rows[
@@ -49,6 +56,15 @@ def number(place: str, *, spread: bool) -> str:
         raise SystemExit(f"{place}: {len(values)} rows")
     mean, deviation = values.iloc[0]
     return f"{mean:.3f} ± {deviation:.3f}" if spread else f"{mean:.3f}"
+
+
+def error_of_the_median() -> float:
+    """Mean absolute error on MMMO's test part of always saying the median of its training part."""
+    source = MfnSequences(corpus="mmmo")
+    examples = source.examples(Places(DATA, RESULTS))
+    train, _, test = source.split(examples)[0].divide(examples)
+    middle = torch.stack([example.target for example in train]).quantile(0.5)
+    return float((torch.stack([example.target for example in test]) - middle).abs().mean())
 
 
 def filled(text: str) -> str:
