@@ -96,3 +96,13 @@ def test_what_makes_no_sense_is_refused():
 
 def test_contract():
     check_contract("auxformer", audio_steps=16, video_steps=8, video_hop=0.2, **SMALL)
+
+
+def test_zeros_in_place_of_a_modality_do_not_blow_the_gradient_up():
+    model = AuxFormer(SIX, {"audio": 6, "video": 4})
+    valid = torch.ones(3, 5, dtype=torch.bool)
+    audio = Sequence(torch.randn(3, 5, 6), valid & torch.tensor([[True], [True], [False]]), 0.2)
+    signals = Signals({"audio": audio, "video": Sequence(torch.randn(3, 5, 4), valid, 0.2)})
+    model.loss(model(signals), torch.tensor([0, 1, 0])).backward()
+    largest = max(float(p.grad.abs().max()) for p in model.parameters() if p.grad is not None)
+    assert largest < 100

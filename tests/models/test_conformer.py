@@ -15,7 +15,6 @@ from mien.layers.conformer import (
     ConformerBlock,
     ConformerEncoder,
     ConvolutionModule,
-    MaskedBatchNorm,
     RelativeAttention,
     shift_to_keys,
     sinusoids,
@@ -146,26 +145,6 @@ def test_attention_is_the_slow_reading(valid, heads, seed):
                 weights = ((content + place) / math.sqrt(size)).softmax(0)
                 parts.append(weights @ value[keys, cut])
             torch.testing.assert_close(found[item, step], layer.out(torch.cat(parts)))
-
-
-@quick
-@given(valid=masks(), channels=st.integers(1, 5), seed=seeds)
-def test_batch_norm_counts_observed_steps_only(valid, channels, seed):
-    torch.manual_seed(seed)
-    mine, theirs = MaskedBatchNorm(channels), torch.nn.BatchNorm1d(channels)
-    x = torch.randn(*valid.shape, channels)
-    dirty = torch.where(valid.unsqueeze(-1), x, 1e20)
-    found = mine(dirty, valid)
-    if valid.sum() > 1:
-        torch.testing.assert_close(found[valid], theirs(x[valid]), atol=2e-4, rtol=1e-4)
-        torch.testing.assert_close(mine.running_mean, theirs.running_mean)
-        torch.testing.assert_close(mine.running_var, theirs.running_var, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(
-            mine.eval()(x, valid), theirs.eval()(x.mT).mT, atol=1e-4, rtol=1e-4
-        )
-    elif not valid.any():
-        assert torch.equal(mine.running_mean, torch.zeros(channels))
-        assert torch.equal(mine.running_var, torch.ones(channels))
 
 
 @quick

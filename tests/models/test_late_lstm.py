@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 from contract.contract import check_contract
 from mien.errors import OptionError
+from mien.layers.concordance import ccc_loss
 from mien.models._base import Task
 from mien.models.late_lstm import LateLSTM, Recurrent
-from mien.models.mmte import concordance_loss
 from mien.signals import Sequence, Signals
 
 FRAME = Task("dimensions", ("arousal",), "frame")
@@ -60,9 +60,9 @@ def test_loss_is_everybodys_own_where_they_are():
     prediction, target = model(given_), torch.randn(3, 12, 1)
     there = torch.tensor([0, 2])
     expected = (
-        concordance_loss(prediction.scores, target)
-        + concordance_loss(prediction.by_modality["a"], target)
-        + concordance_loss(prediction.by_modality["b"][there], target[there])
+        ccc_loss(prediction.scores, target, dim=1)
+        + ccc_loss(prediction.by_modality["a"], target, dim=1)
+        + ccc_loss(prediction.by_modality["b"][there], target[there], dim=1)
     )
     assert model.loss(prediction, target).item() == pytest.approx(expected.item(), abs=1e-6)
 

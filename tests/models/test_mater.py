@@ -48,7 +48,7 @@ def tensors(path, group):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"attention": False, "positions": False}, {"maps": False, "dimension_loss": "ccc"}],
+    [{}, {"attention": False, "positions": False}, {"maps": False}],
     ids=str,
 )
 def test_contract(options):

@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from contract.contract import check_contract
 from mien.errors import NothingPresent, OptionError
+from mien.layers.concordance import ccc_loss
 from mien.layers.time import sliding
-from mien.models._base import Task
+from mien.models._base import Prediction, Task
 from mien.models.ammtd import AMMTD
-from mien.models.mmte import MMTEWithAMMTD, MMTEWithFC, MMTEWithLSTM, concordance_loss
+from mien.models.mmte import MMTEWithAMMTD, MMTEWithFC, MMTEWithLSTM
 from mien.models.mmte_encoder import MMTE
 from mien.signals import Sequence, Signals
 
@@ -251,16 +252,17 @@ def test_options_that_make_no_sense(options):
         MMTEWithAMMTD(FRAME, {"audio": 4}, **{**SMALL, **options})
 
 
-def test_loss():
-    scores, target = torch.randn(3, 20, 2), torch.randn(3, 20, 2)
-    apart = [
-        float(concordance_loss(scores[i : i + 1, :, j : j + 1], target[i : i + 1, :, j : j + 1]))
-        for i in range(3)
-        for j in range(2)
-    ]
-    assert float(concordance_loss(scores, target)) == pytest.approx(sum(apart) / 6, abs=1e-6)
-    joined = concordance_loss(scores.flatten(0, 1), target.flatten(0, 1))
-    assert float(concordance_loss(scores, target, "batch")) == pytest.approx(float(joined))
+def test_loss_is_the_concordance_of_each_segment_or_of_the_batch_of_clips():
+    scores, target = torch.randn(3, 20, 1), torch.randn(3, 20, 1)
+    frames = MMTEWithFC(FRAME, {"audio": 4}, **SMALL)
+    torch.testing.assert_close(
+        frames.loss(Prediction(scores), target), ccc_loss(scores, target, dim=1)
+    )
+    clips = MMTEWithFC(replace(FRAME, per="clip"), {"audio": 4}, **SMALL)
+    per_clip, wanted = scores[:, 0], target[:, 0]
+    torch.testing.assert_close(
+        clips.loss(Prediction(per_clip), wanted), ccc_loss(per_clip, wanted, dim=0)
+    )
 
 
 # ---------------------------------------------------------------- step by step

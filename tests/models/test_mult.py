@@ -232,8 +232,8 @@ def test_dropout_of_causal_attention_is_of_its_weights_alone():
     q, k, v = torch.randn(3, 2, 2, 300, 4)
     seen = Sight(None, triangular=True, reach=0)
     plain = attend(q, k, v, seen)
-    torch.testing.assert_close(attend(q, k, v, seen, dropout=1e-9), plain, atol=1e-5, rtol=1e-5)
-    mean = torch.stack([attend(q, k, v, seen, dropout=0.3) for _ in range(200)]).mean(0)
+    torch.testing.assert_close(attend(q, k, v, seen, rate=1e-9), plain, atol=1e-5, rtol=1e-5)
+    mean = torch.stack([attend(q, k, v, seen, rate=0.3) for _ in range(200)]).mean(0)
     assert float((mean - plain).abs().mean()) < 0.03
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import NothingPresent, OptionError
-from mien.layers.time import align, sliding, window_starts
+from mien.layers.time import align, sliding, step_under, window_starts
 from mien.models._base import Prediction
 from mien.signals import Sequence, Signals
 
@@ -156,3 +156,11 @@ def test_what_windows_cannot_do():
         sliding(pointwise, Signals({"a": signals["a"].hidden()}), 2, 1)
     with pytest.raises(NothingPresent):
         sliding(pointwise, Signals({}), 2, 1)
+
+
+def test_the_step_under_the_middle_of_another():
+    assert step_under(6, 0.1, 0.2).tolist() == [0, 0, 1, 1, 2, 2]
+    # Ten steps of 0.3 s under thirty of 0.1 s: no rounding moves one.
+    assert step_under(30, 0.1, 0.3).tolist() == [index // 3 for index in range(30)]
+    each = step_under(3, torch.tensor([0.1, 0.4], dtype=torch.float64), 0.2)
+    assert each.tolist() == [[0, 0, 1], [1, 3, 5]]

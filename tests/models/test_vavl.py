@@ -16,7 +16,7 @@ from contract.contract import check_contract
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
 from mien.models._base import Prediction, Task
-from mien.models._branches import masked_mean, nearest_valid
+from mien.models._branches import nearest_valid
 from mien.models.vavl import UnimodalConformer, Vavl
 from mien.signals import Sequence, Signals
 
@@ -62,7 +62,7 @@ def count(build, *arguments, **options):
     [
         {},
         {"residual": False},
-        {"reconstruction": False, "dimension_loss": "l1"},
+        {"reconstruction": False},
         {"audio_visual_layer": False},
     ],
     ids=str,
@@ -232,8 +232,6 @@ def test_separate_networks_of_the_unimodal_baseline():
 def test_errors_say_what_is_wrong():
     with pytest.raises(OptionError, match="needs a modality"):
         Vavl(SIX, {}, **SMALL)
-    with pytest.raises(OptionError, match="no loss"):
-        model(dimension_loss="hinge")
     other = Signals({"audio": Sequence(torch.zeros(1, 3, 9), torch.ones(1, 3).bool(), 0.1)})
     with pytest.raises(OptionError, match="audio has 9 features"):
         model()(other)
@@ -248,15 +246,6 @@ def test_nearest_valid(row):
     places = [i for i, here in enumerate(row) if here]
     expected = [min(places, key=lambda place: (abs(place - i), place)) for i in range(len(row))]
     assert nearest_valid(torch.tensor([row])).tolist() == [expected]
-
-
-@settings(max_examples=25, deadline=None)
-@given(row=st.lists(st.booleans(), min_size=1, max_size=8), width=st.integers(1, 4))
-def test_masked_mean(row, width):
-    valid = torch.tensor([row])
-    values = torch.where(valid.unsqueeze(-1), torch.randn(1, len(row), width), torch.nan)
-    expected = values[valid].mean(0) if valid.any() else torch.zeros(width)
-    torch.testing.assert_close(masked_mean(values, valid)[0], expected)
 
 
 def test_the_loss_is_the_population_concordance():

@@ -6,6 +6,8 @@ length and width. Where none of the keys is valid, attention gives zeros and not
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -108,11 +110,38 @@ class CrossAttention(nn.Module):
         return out
 
 
-class CrossTransformer(nn.Module):
-    """Transformer block with queries from one sequence, keys and values from another.
+class CrossBlock(nn.Module):
+    """A transformer block as far as its perceptron: one sequence attends to another.
 
-    Both sequences are normalised first, each by its own layer; then attention, and a perceptron
-    with a residual connection: ``y = a + MLP(LN(a))``.
+    Both sequences are normalised first, each by its own layer. A kind of block adds its perceptron
+    on what `normalise` makes of the result.
+
+    Args:
+        width: of the queries' sequence, and of the result.
+        other: width of the sequence attended to.
+        heads: of the attention.
+        residual: add the queries' sequence to what attention gives.
+
+    Raises:
+        OptionError: the width does not divide into heads.
+    """
+
+    def __init__(self, width: int, other: int, *, heads: int = 1, residual: bool = False) -> None:
+        super().__init__()
+        self.residual = residual
+        self.normalise_queries = nn.LayerNorm(width)
+        self.normalise_keys = nn.LayerNorm(other)
+        self.attention = CrossAttention(width, other, heads)
+        self.normalise = nn.LayerNorm(width)
+
+    def attended(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
+        """As `CrossAttention.forward`, normalised before and with the residual if it is on."""
+        found = self.attention(self.normalise_queries(sequence), self.normalise_keys(other), valid)
+        return sequence + found if self.residual else cast(Tensor, found)
+
+
+class CrossTransformer(CrossBlock):
+    """`CrossBlock` with a perceptron and a residual around it: ``y = a + MLP(LN(a))``.
 
     Args:
         width: of the queries' sequence, and of the result.
@@ -128,21 +157,14 @@ class CrossTransformer(nn.Module):
     def __init__(
         self, width: int, other: int, *, heads: int = 1, ratio: int = 2, residual: bool = False
     ) -> None:
-        super().__init__()
-        self.residual = residual
-        self.normalise_queries = nn.LayerNorm(width)
-        self.normalise_keys = nn.LayerNorm(other)
-        self.attention = CrossAttention(width, other, heads)
-        self.normalise = nn.LayerNorm(width)
+        super().__init__(width, other, heads=heads, residual=residual)
         self.perceptron = nn.Sequential(
             nn.Linear(width, ratio * width), nn.GELU(), nn.Linear(ratio * width, width)
         )
 
     def forward(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
         """As `CrossAttention.forward`."""
-        found = self.attention(self.normalise_queries(sequence), self.normalise_keys(other), valid)
-        if self.residual:
-            found = sequence + found
+        found = self.attended(sequence, other, valid)
         out: Tensor = found + self.perceptron(self.normalise(found))
         return out
 

@@ -30,6 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout, attention, dropout
+from mien.layers.masked import MaskedBatchNorm
 
 Positions = Literal["relative", "absolute"]
 Scale = Literal["head", "width"]
@@ -65,55 +67,6 @@ def shift_to_keys(scores: Tensor) -> Tensor:
     *lead, steps, rows = scores.shape
     padded = F.pad(scores, (1, 0)).reshape(*lead, rows + 1, steps)
     return padded[..., 1:, :].reshape(*lead, steps, rows)[..., :steps]
-
-
-class MaskedBatchNorm(nn.Module):
-    """Batch norm over channels whose statistics are those of the observed steps only.
-
-    Args:
-        channels: feature size.
-        momentum: weight of a batch in the running statistics.
-        eps: added to the variance.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.momentum = momentum
-        self.eps = eps
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """Normalise.
-
-        Args:
-            x: ``(batch, time, channels)``.
-            valid: ``(batch, time)`` bool.
-
-        Returns:
-            The shape of x; meaningless where not valid.
-        """
-        mean, variance = self.running_mean, self.running_var
-        if self.training:
-            mean, variance = self._statistics(x, valid.unsqueeze(-1))
-        factor = self.weight * torch.rsqrt(variance + self.eps)
-        return x * factor + (self.bias - mean * factor)
-
-    def _statistics(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        count = mask.sum().clamp(min=1)
-        mean = torch.where(mask, x, 0.0).sum(dim=(0, 1)) / count
-        variance = torch.where(mask, x - mean, 0.0).square().sum(dim=(0, 1)) / count
-        with torch.no_grad():
-            share = self.momentum * mask.any()
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_mean += share * (mean - self.running_mean)
-            self.running_var += share * (unbiased - self.running_var)
-        return mean, variance
 
 
 class RelativeAttention(nn.Module):
@@ -180,15 +133,10 @@ class RelativeAttention(nn.Module):
         by_row = (query + self.v.unsqueeze(1)) @ rows.transpose(-2, -1)
         keys = valid | ~valid.any(dim=1, keepdim=True)
         bias = (shift_to_keys(by_row) * self.scale).masked_fill(~keys[:, None, None], -math.inf)
-        out = F.scaled_dot_product_attention(
-            query + self.u.unsqueeze(1),
-            key,
-            value,
-            attn_mask=bias,
-            dropout_p=self.dropout if self.training else 0.0,
-            scale=self.scale,
-        )
-        return F.dropout(self.out(out.transpose(1, 2).flatten(2)), self.dropout, self.training)
+        rate = self.dropout if self.training else 0.0
+        asking = query + self.u.unsqueeze(1)
+        out = attention(asking, key, value, bias=bias, rate=rate, scale=self.scale)
+        return dropout(self.out(out.transpose(1, 2).flatten(2)), self.dropout, self.training)
 
     def _split(self, x: Tensor) -> Tensor:
         """``(batch, time, width)`` to ``(batch, heads, time, width / heads)``."""
@@ -216,9 +164,9 @@ class FeedForward(nn.Sequential):
         super().__init__(
             nn.Linear(width, expansion * width),
             nn.SiLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * width, width),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
 
 
@@ -244,7 +192,7 @@ class ConvolutionModule(nn.Module):
         )
         self.norm = MaskedBatchNorm(width)
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """Convolve.
@@ -356,7 +304,7 @@ class ConformerEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.project = nn.Linear(features, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(
             ConformerBlock(width, heads, kernel_size=kernel_size, dropout=dropout)
             for _ in range(layers)

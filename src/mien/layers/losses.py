@@ -1,80 +1,180 @@
-"""Losses over what is labelled: a target may have holes, as signals do.
+"""Criteria: how far scores are from a target that may have holes, as signals do.
 
 Nobody knows the label where a dimension is NaN, a class index is -100 or a distribution over
-classes holds a NaN. Such places count for nothing, and if nothing is left the loss is zero.
+classes holds a NaN; the padding of a batch is filled with the same. Such places count for nothing,
+and if nothing is left the criterion is zero, with a gradient of zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.errors import OptionError
+from mien.layers.concordance import ccc_loss
+
 UNLABELLED = -100
-Loss = Callable[[Tensor, Tensor], Tensor]
+Criterion = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""Of scores ``(…, names)``, a target, and ``(…)`` bool of where they count (None: everywhere)."""
+
+Over = Literal["sequence", "batch", "everything"]
 
 
-def squared_error(scores: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error over the numbers that are labelled; any equal shapes, a scalar."""
-    return _gap(scores, target).square().sum() / _count(target)
-
-
-def absolute_error(scores: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute error over the numbers that are labelled; any equal shapes, a scalar."""
-    return _gap(scores, target).abs().sum() / _count(target)
-
-
-def labelled(target: Tensor, names: int) -> Tensor:
-    """Where anything is labelled.
-
-    Args:
-        target: ``(…)`` class indices, or ``(…, names)`` numbers.
-        names: how many classes or dimensions.
-
-    Returns:
-        ``(…)`` bool, without the axis of names.
-    """
-    if not target.is_floating_point():
-        return target != UNLABELLED
-    if target.shape[-1] != names:
-        raise ValueError(f"the last axis of the target must hold {names} numbers")
-    return ~target.isnan().all(dim=-1)
-
-
-def over_labelled(
-    loss: Loss, scores: Tensor, target: Tensor, where: Tensor | None = None
+def cross_entropy(
+    scores: Tensor, target: Tensor, where: Tensor | None = None, *, label_smoothing: float = 0.0
 ) -> Tensor:
-    """A loss over the items or steps that are labelled.
+    """Cross-entropy to class indices or to distributions; a distribution with a hole counts not.
 
     Args:
-        loss: of ``(items, names)`` scores and their targets.
-        scores: ``(…, names)``.
-        target: ``(…)`` class indices, or ``(…, names)`` numbers.
-        where: ``(…)`` bool, further places to leave out where False.
+        scores: ``(…, names)`` logits.
+        target: ``(…)`` class indices, or ``(…, names)`` shares.
+        where: ``(…)`` bool, which places count; None for all.
+        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016,
+            "Rethinking the Inception architecture", section 7); from 0 to 1.
 
     Returns:
-        A scalar; zero, with a gradient of zero, where nothing is left.
+        A scalar, the mean over what counts.
+
+    Raises:
+        OptionError: shares of another shape than the scores, or such a smoothing does not exist.
     """
-    rows = labelled(target, scores.shape[-1])
-    rows = rows if where is None else rows & where
+    if not 0 <= label_smoothing <= 1:
+        raise OptionError(f"labels cannot be smoothed by {label_smoothing}", advice="from 0 to 1")
+    if target.is_floating_point():
+        rows = _known(scores, target, where).all(dim=-1)
+    else:
+        rows = target != UNLABELLED
+        rows = rows if where is None else rows & where
     kept = scores[rows]
-    return loss(kept, target[rows]) if len(kept) else kept.sum()
+    if not len(kept):
+        return kept.sum()
+    return F.cross_entropy(kept, target[rows], label_smoothing=label_smoothing)
 
 
-def cross_entropy(scores: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy to class indices or to distributions; a distribution with a hole counts not."""
+def squared_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
+    """Mean squared error over the numbers that are labelled.
+
+    Args:
+        scores: ``(…, names)``.
+        target: the same shape.
+        where: ``(…)`` bool, which places count; None for all.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        OptionError: the target holds no numbers, or has another shape.
+    """
+    known = _known(scores, target, where)
+    return _gap(scores, target, known).square().sum() / known.sum().clamp(min=1)
+
+
+def absolute_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
+    """Mean absolute error over the numbers that are labelled; arguments as `squared_error`."""
+    known = _known(scores, target, where)
+    return _gap(scores, target, known).abs().sum() / known.sum().clamp(min=1)
+
+
+def concordance(
+    scores: Tensor, target: Tensor, where: Tensor | None = None, *, over: Over = "batch"
+) -> Tensor:
+    """One minus concordance (population), meant over series; see `mien.layers.concordance`.
+
+    Args:
+        scores: ``(batch, time, names)`` per frame or ``(batch, names)`` per clip.
+        target: the same shape.
+        where: the shape without names, bool, which places count; None for all.
+        over: what is one series: of each item and dimension its own ``sequence`` over time; of
+            each dimension the whole ``batch``; or ``everything``, dimensions too.
+
+    Returns:
+        A scalar from 0 to 2. Series without two known numbers are left out.
+
+    Raises:
+        OptionError: a sequence is asked for where answers are per clip, there is no such series,
+            the target holds no numbers, or has another shape.
+    """
+    known = _known(scores, target, where)
+    if over == "sequence":
+        if scores.ndim < 3:
+            raise OptionError(
+                "answers per clip have no sequence", advice="take the concordance over the batch"
+            )
+    elif over == "batch":
+        scores, target, known = (part.flatten(0, -2) for part in (scores, target, known))
+    elif over == "everything":
+        scores, target, known = (part.reshape(-1, 1) for part in (scores, target, known))
+    else:
+        raise OptionError(
+            f"no concordance over {over}", advice="choose sequence, batch or everything"
+        )
+    return ccc_loss(scores, target, dim=-2, valid=known) * known.any()
+
+
+CRITERIA: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
+    {
+        "cross_entropy": cross_entropy,
+        "squared_error": squared_error,
+        "absolute_error": absolute_error,
+        "ccc": concordance,
+    }
+)
+
+
+def criterion(name: str, **options: object) -> Criterion:
+    """A criterion by its name in `CRITERIA`.
+
+    Args:
+        name: of the criterion.
+        options: keyword arguments of that function.
+
+    Raises:
+        OptionError: there is no such criterion, or it has no such option.
+    """
+    if name not in CRITERIA:
+        raise OptionError(f"no criterion is called {name}", advice=f"choose from {list(CRITERIA)}")
+    parameters = inspect.signature(CRITERIA[name]).parameters.values()
+    known = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if unknown := sorted(set(options) - known):
+        raise OptionError(
+            f"{name} has no option {', '.join(unknown)}",
+            advice=f"it has {', '.join(sorted(known)) or 'none'}",
+        )
+    return partial(CRITERIA[name], **options)
+
+
+def weighted_sum(*terms: tuple[float, Criterion]) -> Criterion:
+    """The sum of criteria, each times its weight."""
+    return partial(_sum, terms)
+
+
+def _sum(
+    terms: tuple[tuple[float, Criterion], ...],
+    scores: Tensor,
+    target: Tensor,
+    where: Tensor | None = None,
+) -> Tensor:
+    return torch.stack([weight * term(scores, target, where) for weight, term in terms]).sum()
+
+
+def _known(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
+    """``(…, names)`` bool: which numbers of the target count."""
     if not target.is_floating_point():
-        return F.cross_entropy(scores, target)
-    whole = ~target.isnan().any(dim=-1)
-    return F.cross_entropy(scores[whole], target[whole]) if bool(whole.any()) else 0 * scores.sum()
-
-
-def _gap(scores: Tensor, target: Tensor) -> Tensor:
+        raise OptionError("class indices are no numbers", advice="use cross-entropy for categories")
+    if scores.shape != target.shape:
+        raise OptionError(
+            f"scores {tuple(scores.shape)} and target {tuple(target.shape)} differ in shape"
+        )
     known = ~target.isnan()
+    return known if where is None else known & where.unsqueeze(-1)
+
+
+def _gap(scores: Tensor, target: Tensor, known: Tensor) -> Tensor:
     return torch.where(known, scores - torch.where(known, target, 0.0), 0.0)
-
-
-def _count(target: Tensor) -> Tensor:
-    return (~target.isnan()).sum().clamp(min=1)

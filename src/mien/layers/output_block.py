@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from mien.layers.dropout import dropout
 
 
 class OutputBlock(nn.Module):
@@ -25,6 +26,6 @@ class OutputBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """``(…, width)`` to the same shape."""
-        inner = F.dropout(self.first(h).relu(), self.dropout, self.training)
+        inner = dropout(self.first(h).relu(), self.dropout, self.training)
         out: Tensor = h + self.second(inner)
         return out

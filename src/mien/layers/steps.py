@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.time import step_under, take
 from mien.signals import Sequence, Signals
-
-CLOSE = 1e-6  # of a step: rounding of hops such as 0.1 must not move a step
 
 
 @dataclass(frozen=True)
@@ -137,10 +136,8 @@ def on_one_grid(
     given = [signals[name] for name in steps if name in signals]
     hop = min(sequence.hop for sequence in given)
     time = max(sequence.valid.shape[1] for sequence in given)
-    batch = torch.arange(len(given[0].valid), device=given[0].valid.device).unsqueeze(1)
-    middle = (torch.arange(time, dtype=torch.float64, device=batch.device) + 0.5) * hop
     found = []
     for name, values in hidden.items():
-        index = (middle / steps[name].hop.unsqueeze(1) + CLOSE).floor().long()
-        found.append(values[batch, index.minimum(steps[name].last.unsqueeze(1))])
+        index = step_under(time, hop, steps[name].hop)
+        found.append(take(values, index.minimum(steps[name].last.unsqueeze(1))))
     return found

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout
 
 
 def receptive_field(layers: int, kernel: int, base: int = 2) -> int:
@@ -63,7 +64,7 @@ class TemporalBlock(nn.Module):
         self.conv1 = weight_norm(nn.Conv1d(inputs, outputs, kernel, dilation=dilation))
         self.conv2 = weight_norm(nn.Conv1d(outputs, outputs, kernel, dilation=dilation))
         self.downsample = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         reach = (kernel - 1) * dilation
         self.dilation = dilation
         self.padding = (reach, 0) if causal else (reach // 2, reach - reach // 2)

@@ -61,13 +61,30 @@ class Aligned:
         Returns:
             ``(batch, steps, …)``.
         """
-        index = _source(self.steps, torch.full_like(self.hop, self.grid), self.hop)
+        index = step_under(self.steps, self.grid, self.hop)
         return take(frames, index.clamp(max=frames.shape[1] - 1))
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
     """``values[b, index[b, t]]``: ``(batch, time, …)`` by ``(batch, steps)`` indices."""
     return values[torch.arange(len(values), device=values.device).unsqueeze(1), index]
+
+
+def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tensor:
+    """Which step of a source spans the middle of each step of a grid.
+
+    Args:
+        steps: of the grid.
+        hop: of the grid, seconds, or ``(batch,)`` of each item.
+        source: hop of the source, likewise.
+
+    Returns:
+        ``(steps,)`` indices, or ``(batch, steps)`` if either hop is one for each item; beyond the
+        end of the source where the grid is longer.
+    """
+    ratio = torch.as_tensor(hop / source, dtype=torch.float64)
+    middle = torch.arange(steps, dtype=torch.float64, device=ratio.device) + 0.5
+    return (middle * ratio.unsqueeze(-1) + CLOSE).floor().long()
 
 
 def align(
@@ -116,17 +133,11 @@ def _lengths(sequence: Sequence, hop: Tensor) -> Tensor:
     return torch.where(sequence.present, whole, 1).long()
 
 
-def _source(steps: int, target: Tensor, source: Tensor | float) -> Tensor:
-    """Which source step spans the middle of each target step: ``(batch, steps)``."""
-    middle = torch.arange(steps, device=target.device) + 0.5
-    return (middle * (target / source).unsqueeze(1) + CLOSE).floor().long()
-
-
 def _resample(
     sequence: Sequence, hop: Tensor, steps: int, between: Literal["nearest", "linear"]
 ) -> tuple[Tensor, Tensor]:
     last = sequence.valid.shape[1] - 1
-    index = _source(steps, hop, sequence.hop)
+    index = step_under(steps, hop, sequence.hop)
     inside = index <= last
     index = index.clamp(max=last)
     clean = torch.where(sequence.valid.unsqueeze(-1), sequence.values.flatten(2), 0.0)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mien import schema
 from mien.errors import NothingPresent
-from mien.layers.losses import cross_entropy, over_labelled, squared_error
+from mien.layers.losses import Criterion, cross_entropy, squared_error
 from mien.signals import Signals
 
 
@@ -67,12 +67,18 @@ class Model(nn.Module):
     Args:
         task: what to say.
         modalities: feature size of each modality that the model can use.
+
+    Attributes:
+        criterion: how far scores are from a target, wherever the model compares the two; may be
+            set to another one of `mien.layers.losses`. Cross-entropy for categories and squared
+            error for dimensions, unless the model's paper says otherwise.
     """
 
     def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
         super().__init__()
         self.task = task
         self.modalities = dict(modalities)
+        self.criterion: Criterion = squared_error if task.kind == "dimensions" else cross_entropy
 
     def forward(self, signals: Signals) -> Prediction:
         """Predict from whatever is observed.
@@ -83,7 +89,7 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Mean loss: cross-entropy for categories, squared error for dimensions.
+        """What training makes small: the criterion of the scores, unless the paper has more.
 
         Args:
             prediction: what `forward` returned.
@@ -91,8 +97,7 @@ class Model(nn.Module):
                 time axis per frame); for dimensions the shape of the scores. Where nobody knows,
                 an index is -100 and a number NaN; see `mien.layers.losses`.
         """
-        error = squared_error if self.task.kind == "dimensions" else cross_entropy
-        return over_labelled(error, prediction.scores, target)
+        return self.criterion(prediction.scores, target, None)
 
     def require_anything(self, signals: Signals) -> dict[str, Tensor]:
         """Who has which of the model's modalities: ``(batch,)`` bool by modality.

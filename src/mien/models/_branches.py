@@ -14,30 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError
-from mien.layers.concordance import ccc_loss
-from mien.layers.losses import (
-    Loss,
-    absolute_error,
-    cross_entropy,
-    over_labelled,
-    squared_error,
-)
+from mien.layers.masked import masked_mean
+from mien.layers.time import step_under
 from mien.models._base import Model, Prediction, Task
 from mien.signals import Signals
-
-DimensionLoss = Literal["ccc", "l1", "mse"]
-DIMENSION_LOSSES: Mapping[str, Loss] = {
-    "ccc": partial(ccc_loss, dim=0),
-    "l1": absolute_error,
-    "mse": squared_error,
-}
 
 
 @dataclass(frozen=True)
@@ -84,12 +69,6 @@ class BranchPrediction(Prediction):
     observed: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
-    mask = valid.unsqueeze(-1)
-    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
-
-
 def nearest_valid(valid: Tensor) -> Tensor:
     """For each step the index of the nearest valid one, the earlier of two.
 
@@ -119,27 +98,17 @@ class Branches(Model):
     Args:
         task: what to say.
         modalities: feature size of each modality.
-        dimension_loss: what dimensions are trained by: ``ccc`` (one minus concordance over
-            everything in the batch), ``l1`` or ``mse``.
 
     Raises:
-        OptionError: there is no modality, or no such loss.
+        OptionError: there is no modality.
     """
 
     heads: nn.ModuleDict
 
-    def __init__(
-        self, task: Task, modalities: Mapping[str, int], *, dimension_loss: DimensionLoss
-    ) -> None:
+    def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
         super().__init__(task, modalities)
         if not self.modalities:
             raise OptionError("a model needs a modality", advice="give audio, video or both")
-        if dimension_loss not in get_args(DimensionLoss):
-            raise OptionError(
-                f"no loss is called {dimension_loss}",
-                advice=f"choose from {', '.join(get_args(DimensionLoss))}",
-            )
-        self.dimension_loss = dimension_loss
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
         """One modality of the items that have it.
@@ -174,8 +143,8 @@ class Branches(Model):
             pooled = masked_mean(encoded.frames, valid)
             shown, observed = pooled, who[rows]
             if self.task.per == "frame":
-                ratio = hop / signals[name].hop
-                shown, observed = _at_steps(encoded.frames, valid, steps, ratio)
+                under = step_under(steps, hop, signals[name].hop)
+                shown, observed = _at_steps(encoded.frames, valid, under)
             extras = {key: spread(x, rows, len(who)) for key, x in encoded.extras.items()}
             out[name] = Representation(
                 spread(shown, rows, len(who)),
@@ -194,23 +163,10 @@ class Branches(Model):
             out[name] = torch.where(_like(r.present, scores), scores, 0.0)
         return out
 
-    def task_loss(self, scores: Tensor, target: Tensor, where: Tensor) -> Tensor:
-        """Cross-entropy or the loss for dimensions over some items or steps.
-
-        Args:
-            scores: ``(batch, names)`` or ``(batch, time, names)``.
-            target: as in `Model.loss`.
-            where: ``(batch,)`` or ``(batch, time)`` bool.
-        """
-        error = DIMENSION_LOSSES[self.dimension_loss]
-        if self.task.kind == "categories":
-            error = cross_entropy
-        return over_labelled(error, scores, target, where)
-
     def own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
-        """By modality the loss of its own scores, over where it was observed."""
+        """By modality the criterion of its own scores, over where it was observed."""
         return {
-            name: self.task_loss(prediction.by_modality[name], target, observed)
+            name: self.criterion(prediction.by_modality[name], target, observed)
             for name, observed in prediction.observed.items()
             if bool(observed.any())
         }
@@ -253,12 +209,10 @@ def _like(mask: Tensor, other: Tensor) -> Tensor:
     return mask.reshape(-1, *[1] * (other.ndim - 1))
 
 
-def _at_steps(frames: Tensor, valid: Tensor, steps: int, ratio: float) -> tuple[Tensor, Tensor]:
-    """Frames at the steps of another modality whose hop is `ratio` times theirs."""
+def _at_steps(frames: Tensor, valid: Tensor, under: Tensor) -> tuple[Tensor, Tensor]:
+    """Frames at the steps of another modality, and whether they were observed there."""
     time = valid.shape[1]
-    places = torch.arange(steps, device=valid.device) + 0.5
-    # Two hops of 0.04 s are not exactly one of 0.08 s.
-    under = (places * ratio + 1e-6).floor().long()
+    under = under.to(valid.device)
     inside = under.clamp(max=time - 1)
     index = nearest_valid(valid)[:, inside]
     taken = frames.gather(1, index.unsqueeze(-1).expand(-1, -1, frames.shape[2]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError, WeightError
@@ -35,6 +36,12 @@ class Official:
 
 
 OFFICIAL: dict[str, Official] = {}
+
+
+def batches_tracked(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The counters of batch normalisation, which no result depends on, as zeros."""
+    norms = (key for key in state if key.endswith(".running_mean"))
+    return {key.replace("running_mean", "num_batches_tracked"): torch.tensor(0) for key in norms}
 
 
 def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:

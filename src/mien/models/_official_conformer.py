@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.layers.conformer import ConformerBlock, Positions, Scale
-from mien.models._official import OFFICIAL, Official, Tensors
+from mien.models._official import OFFICIAL, Official, Tensors, batches_tracked
 
 _ATTENTION = "sequential.1.module.attention."
 _CONVOLUTION = "sequential.2.module.sequential."
@@ -78,7 +78,8 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
         raise KeyError(f"unknown parameters {', '.join(unknown)}")
     state = {ours: parameters[theirs] for theirs, ours in _NAMES.items()}
     # A pointwise convolution is a linear map; only its trailing kernel axis of one differs.
-    return {key: x.squeeze(-1) if key in _POINTWISE else x for key, x in state.items()}
+    state = {key: x.squeeze(-1) if key in _POINTWISE else x for key, x in state.items()}
+    return state | batches_tracked(state)
 
 
 def _run(block: nn.Module, inputs: Tensors) -> dict[str, Tensor]:

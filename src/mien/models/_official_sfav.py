@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mien.models import efficientface
 from mien.models._base import Task
-from mien.models._official import Official
+from mien.models._official import Official, batches_tracked
 from mien.models._registry import create_model
 from mien.schema import AUDIO, EMOTIONS, VIDEO
 from mien.signals import Sequence, Signals
@@ -88,7 +88,7 @@ def _convert(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         )
         if not dead and not _BACKBONE.fullmatch(key):
             state |= _converted(name, key, value)
-    state |= efficientface.batches_tracked(state)
+    state |= batches_tracked(state)
     faces = _faces(parameters)
     if faces:
         converted = efficientface.convert(faces)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mien.layers.masked import MaskedBatchNorm, masked_mean
 from mien.layers.steps import length
 
 KERNEL = 3
@@ -53,8 +54,7 @@ class Track:
     @property
     def mean(self) -> Tensor:
         """``(batch, width)``: mean over the valid steps; zero where there is none."""
-        count = self.valid.sum(dim=1, keepdim=True).clamp(min=1)
-        return self.cleaned.sum(dim=1) / count
+        return masked_mean(self.values, self.valid)
 
     @property
     def cleaned(self) -> Tensor:
@@ -77,19 +77,6 @@ class Track:
         return seen & (index < lengths.unsqueeze(1)), lengths
 
 
-class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation whose statistics are of valid steps only."""
-
-    def forward(self, values: Tensor, valid: Tensor) -> Tensor:  # type: ignore[override]
-        """Normalise ``(batch, width, time)`` under ``(batch, time)``."""
-        if not self.training or bool(valid.all()):
-            return super().forward(values)
-        steps_last = values.transpose(1, 2)
-        normal = super().forward(steps_last[valid])
-        out = torch.zeros_like(steps_last).masked_scatter(valid.unsqueeze(-1), normal)
-        return out.transpose(1, 2)
-
-
 class Convolution(nn.Module):
     """Convolution over three steps, batch normalisation, ReLU and, if it pools, a maximum.
 
@@ -108,14 +95,14 @@ class Convolution(nn.Module):
 
     def forward(self, track: Track) -> Track:
         """One block of table I."""
-        maps = self.convolution(track.cleaned.transpose(1, 2))
+        maps = self.convolution(track.cleaned.transpose(1, 2)).transpose(1, 2)
         if not self.pools:
-            return track.of_values(self.normalise(maps, track.valid).relu().transpose(1, 2))
+            return track.of_values(self.normalise(maps, track.valid).relu())
         valid, lengths = track.window(KERNEL)
-        maps = self.normalise(maps, valid).relu()
-        maps = torch.where(valid.unsqueeze(1), maps, 0.0)  # the least that ReLU gives
-        inner = Track(maps.transpose(1, 2), valid, lengths)
-        return Track(F.max_pool1d(maps, POOL, 1).transpose(1, 2), *inner.window(POOL))
+        inner = Track(self.normalise(maps, valid).relu(), valid, lengths)
+        # Where not valid, zero: the least that ReLU gives.
+        largest = F.max_pool1d(inner.cleaned.transpose(1, 2), POOL, 1).transpose(1, 2)
+        return Track(largest, *inner.window(POOL))
 
 
 class Stage(nn.Sequential):

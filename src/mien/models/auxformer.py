@@ -162,9 +162,9 @@ class AuxFormer(Model):
         return Prediction(mean, auxiliary, embeddings={"fusion": main, "readout": readout})
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Mean over the heads of `Model.loss`, as the paper weights them."""
+        """Mean over the heads of the criterion, as the paper weights them."""
         heads = [prediction.embeddings["fusion"], *prediction.by_modality.values()]
-        losses = [super(AuxFormer, self).loss(Prediction(scores), target) for scores in heads]
+        losses = [self.criterion(scores, target, None) for scores in heads]
         return torch.stack(losses).mean()
 
     def _projected(self, name: str, values: Tensor) -> Tensor:

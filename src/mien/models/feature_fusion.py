@@ -43,7 +43,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.concordance import ccc_loss
+from mien.layers.dropout import Dropout
+from mien.layers.losses import criterion
+from mien.layers.masked import masked_mean
 from mien.layers.time import Aligned, align
 from mien.models._base import Model, Prediction, Task
 from mien.models._registry import register
@@ -163,6 +165,8 @@ class FeatureFusion(Model):
         encoders: Mapping[str, Encoder] | None = None,
     ) -> None:
         super().__init__(task, modalities)
+        if task.kind == "dimensions":  # equations 6 and 7
+            self.criterion = criterion("ccc", over="batch")
         if len(modalities) not in {1, 2}:
             raise OptionError(
                 f"{len(modalities)} modalities given", advice="it fuses two, or reads one"
@@ -172,7 +176,7 @@ class FeatureFusion(Model):
         self.pooling = pooling
         self.encoders = nn.ModuleDict(_made(encoders or {}, modalities))
         self.head = nn.Sequential(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(fused, hidden),
             nn.ReLU(),
             nn.Linear(hidden, len(task.names)),
@@ -193,13 +197,6 @@ class FeatureFusion(Model):
             scores = aligned.spread(self.head(fused.values))
         return Prediction(scores, attention=fused.attention, embeddings={"fused": fused.values})
 
-    def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """One minus concordance for dimensions (equations 6 and 7); else as `Model.loss`."""
-        if self.task.kind == "dimensions":
-            series = (part.flatten(0, -2) for part in (prediction.scores, target))
-            return ccc_loss(*series, dim=0)
-        return super().loss(prediction, target)
-
     def _encoded(self, signals: Signals) -> Signals:
         described = dict(signals)
         for name, encoder in self.encoders.items():
@@ -208,10 +205,9 @@ class FeatureFusion(Model):
         return Signals(described)
 
     def _pool(self, values: Tensor, observed: Tensor) -> Tensor:
-        mask = observed.unsqueeze(-1)
         if self.pooling == "max":
-            return values.masked_fill(~mask, -torch.inf).amax(dim=1)
-        return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+            return values.masked_fill(~observed.unsqueeze(-1), -torch.inf).amax(dim=1)
+        return masked_mean(values, observed)
 
 
 def concatenate(values: Mapping[str, Tensor]) -> Tensor:

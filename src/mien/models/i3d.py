@@ -34,6 +34,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.signals import Sequence
 
@@ -124,7 +125,7 @@ class InceptionI3d(nn.Module):
             self.layers[name] = _module(channels, layer)
             channels = channels if isinstance(layer, Pool) else layer.channels
         self.features = channels
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.logits = None if outputs is None else nn.Linear(channels, outputs)
 
     def forward(self, clips: Tensor) -> Tensor:

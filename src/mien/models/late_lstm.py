@@ -28,18 +28,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout
+from mien.layers.losses import criterion
+from mien.layers.masked import masked_mean
 from mien.layers.time import align
 from mien.models._base import Model, Prediction, Task
 from mien.models._registry import register
-from mien.models.mmte import concordance_loss
 from mien.signals import Signals
 
 WIDTHS = MappingProxyType({"audio": 128, "video": 64, "physiology": 16})
@@ -97,7 +99,7 @@ class Recurrent(nn.Module):
         self.regress = nn.Sequential(
             nn.Linear(width * (1 + bidirectional), hidden),
             nn.ReLU(),
-            nn.Dropout(dropout_hidden),
+            Dropout(dropout_hidden),
             nn.Linear(hidden, outputs),
         )
 
@@ -166,31 +168,26 @@ class LateLSTM(Model):
         super().__init__(task, modalities)
         if not modalities:
             raise OptionError("there is no modality to fuse")
+        if task.kind == "dimensions":
+            self.criterion = criterion("ccc", over="batch" if task.per == "clip" else "sequence")
         outputs = len(task.names)
-        self.networks = nn.ModuleDict(
-            {
-                name: Recurrent(
-                    size,
-                    outputs,
-                    width=widths.get(name, USUAL_WIDTH),
-                    layers=layers.get(name, USUAL_LAYERS),
-                    bidirectional=name in bidirectional,
-                    hidden=hidden,
-                    dropout=dropout,
-                    dropout_hidden=dropout_hidden,
-                )
-                for name, size in modalities.items()
-            }
-        )
-        self.fusion = Recurrent(
-            outputs * len(modalities),
-            outputs,
-            width=fusion_width,
-            layers=fusion_layers,
+        make = partial(
+            Recurrent,
+            outputs=outputs,
             hidden=hidden,
             dropout=dropout,
             dropout_hidden=dropout_hidden,
         )
+        self.networks = nn.ModuleDict()
+        for name, size in modalities.items():
+            self.networks[name] = make(
+                size,
+                width=widths.get(name, USUAL_WIDTH),
+                layers=layers.get(name, USUAL_LAYERS),
+                bidirectional=name in bidirectional,
+            )
+        joined = outputs * len(modalities)
+        self.fusion = make(joined, width=fusion_width, layers=fusion_layers)
         self.staged = staged
 
     def forward(self, signals: Signals) -> LatePrediction:
@@ -219,8 +216,8 @@ class LateLSTM(Model):
                 observed={name: aligned.spread(valid) for name, valid in aligned.valid.items()},
             )
         return LatePrediction(
-            _mean(scores, observed),
-            {name: _mean(found, aligned.valid[name]) for name, found in by_modality.items()},
+            masked_mean(scores, observed),
+            {name: masked_mean(found, aligned.valid[name]) for name, found in by_modality.items()},
             observed={name: valid.any(dim=1) for name, valid in aligned.valid.items()},
         )
 
@@ -233,24 +230,11 @@ class LateLSTM(Model):
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
         """Everybody's own loss, summed: of the fusion, and of each modality where it is there.
 
-        Cross-entropy for categories; one minus the concordance for dimensions, where NaN in the
-        target stands for no label, over the time of a segment or, per clip, over the batch.
+        By default cross-entropy for categories, and for dimensions one minus the concordance over
+        the time of a segment or, per clip, over the batch.
         """
-        whole = self._own(prediction.scores, target, None)
+        whole = self.criterion(prediction.scores, target, None)
         observed = prediction.observed if isinstance(prediction, LatePrediction) else {}
         for name, scores in prediction.by_modality.items():
-            whole = whole + self._own(scores, target, observed.get(name))
+            whole = whole + self.criterion(scores, target, observed.get(name))
         return whole
-
-    def _own(self, scores: Tensor, target: Tensor, observed: Tensor | None) -> Tensor:
-        if self.task.kind == "dimensions":
-            return concordance_loss(scores, target, valid=observed)
-        here = scores.new_ones(scores.shape[:-1]).bool() if observed is None else observed
-        if not bool(here.any()):
-            return scores.sum() * 0
-        return F.cross_entropy(scores[here], target[here])
-
-
-def _mean(scores: Tensor, valid: Tensor) -> Tensor:
-    mask = valid.unsqueeze(-1)
-    return torch.where(mask, scores, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)

@@ -45,11 +45,11 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.conformer import sinusoids
+from mien.layers.dropout import Dropout, dropout
 from mien.models._base import Prediction, Task
 from mien.models._branches import (
     Branches,
     BranchPrediction,
-    DimensionLoss,
     Encoded,
     Representation,
     mean_of,
@@ -99,7 +99,7 @@ class _Layer(nn.Module):
         self.linear1 = nn.Linear(width, feedforward)
         self.linear2 = nn.Linear(feedforward, width)
         self.norm2 = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor, maps: bool) -> tuple[Tensor, Tensor | None]:
         weights = None
@@ -119,13 +119,13 @@ class _Encoder(nn.Module):
         self.layers = nn.ModuleList(layers)
         self.positions = positions
 
-    def forward(self, values: Tensor, valid: Tensor, dropout: float, maps: bool) -> Encoded:
+    def forward(self, values: Tensor, valid: Tensor, rate: float, maps: bool) -> Encoded:
         x = self.project(values)
         if self.positions:
             precise = torch.promote_types(x.dtype, torch.float32)
             steps = torch.arange(x.shape[1], dtype=precise, device=x.device)
             x = x + sinusoids(steps, x.shape[2]).to(x.dtype)
-        x = F.dropout(x, dropout, self.training)
+        x = dropout(x, rate, self.training)
         extras = {}
         for number, layer in enumerate(self.layers):
             x, weights = layer(x, valid, maps)
@@ -150,7 +150,6 @@ class Mater(Branches):
         positions: add positions (False: the paper's baseline without).
         attention: attend over the windows (False: the paper's baseline without).
         maps: return attention weights; without, attention is fused and needs less memory.
-        dimension_loss: see `Branches`.
 
     Raises:
         OptionError: sizes that do not go together.
@@ -169,9 +168,8 @@ class Mater(Branches):
         positions: bool = True,
         attention: bool = True,
         maps: bool = True,
-        dimension_loss: DimensionLoss = "mse",
     ) -> None:
-        super().__init__(task, modalities, dimension_loss=dimension_loss)
+        super().__init__(task, modalities)
         if layers < 1:
             raise OptionError(f"an encoder needs a layer, not {layers}")
         self.dropout = dropout
@@ -220,7 +218,7 @@ class Mater(Branches):
         if not isinstance(prediction, BranchPrediction):
             raise OptionError("this is no prediction of MATER")
         anywhere = torch.stack(list(prediction.observed.values())).any(dim=0)
-        return self.task_loss(prediction.scores, target, anywhere)
+        return self.criterion(prediction.scores, target, anywhere)
 
 
 def _named(found: Mapping[str, Representation], kind: str) -> dict[str, Tensor]:

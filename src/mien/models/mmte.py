@@ -15,7 +15,7 @@ Where the paper is silent:
 - Positions: more steps than were learned go through windows that overlap by 200 of 250 steps, as
   the training segments of section 5.3 do, and are averaged.
 - The concordance is taken for each segment and meant over the batch, as in the challenge whose data
-  it uses; ``ccc_over="batch"`` takes it over all of a batch as one series.
+  it uses, and per clip over the batch; `Model.criterion` may be set to another one.
 - No activation bounds the output: the paper names none. A linear map follows the LSTM.
 - Per clip, categories, and hops that differ are not in the paper. A clip's scores are the mean over
   the steps at which anything of it was observed; categories are learned by cross-entropy; a coarser
@@ -31,13 +31,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError
-from mien.layers.concordance import ccc_loss
+from mien.layers.losses import criterion
 from mien.layers.tcn import TCN
 from mien.layers.time import align, sliding
 from mien.models._base import Model, Prediction, Task
@@ -70,7 +70,6 @@ class _OverMMTE(Model):
         modalities: feature sizes; any number of modalities.
         overlap: steps that windows share where a sequence is longer than the positions; nothing for
             four fifths of them.
-        ccc_over: the concordance is taken over each ``segment`` or over the whole ``batch``.
         encoder: the options of `MMTE`.
     """
 
@@ -80,7 +79,6 @@ class _OverMMTE(Model):
         modalities: Mapping[str, int],
         *,
         overlap: int | None = None,
-        ccc_over: Literal["segment", "batch"] = "segment",
         **encoder: object,
     ) -> None:
         super().__init__(task, modalities)
@@ -88,12 +86,13 @@ class _OverMMTE(Model):
         self.width = self.encoder.positions.shape[1]
         self.window = len(self.encoder.positions)
         self.overlap = self.window * 4 // 5 if overlap is None else overlap
-        if not 0 <= self.overlap < self.window or ccc_over not in {"segment", "batch"}:
+        if not 0 <= self.overlap < self.window:
             raise OptionError(
-                f"an overlap of {self.overlap} of {self.window} steps, ccc over {ccc_over}",
-                advice="overlap by less than the positions; ccc over segment or batch",
+                f"an overlap of {self.overlap} of {self.window} steps",
+                advice="overlap by less than the positions",
             )
-        self.ccc_over = ccc_over
+        if task.kind == "dimensions":  # equation 12
+            self.criterion = criterion("ccc", over="batch" if task.per == "clip" else "sequence")
 
     def decode(self, encoded: Encoded) -> Prediction:
         """Scores per frame of representations of at most `window` steps."""
@@ -126,36 +125,6 @@ class _OverMMTE(Model):
     def _frames(self, signals: Signals) -> Prediction:
         return self.decode(self.encoder(signals))
 
-    def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Equation 12 for dimensions, where NaN in the target stands for no label.
-
-        Per clip the series runs over the batch. Categories as `Model.loss`.
-        """
-        if self.task.kind == "categories":
-            return super().loss(prediction, target)
-        return concordance_loss(prediction.scores, target, self.ccc_over)
-
-
-def concordance_loss(
-    scores: Tensor,
-    target: Tensor,
-    over: Literal["segment", "batch"] = "segment",
-    valid: Tensor | None = None,
-) -> Tensor:
-    """``1 - ccc`` of scores per frame or per clip, meant over names (and segments).
-
-    Args:
-        scores: ``(batch, time, names)`` or ``(batch, names)``.
-        target: the same shape, NaN where there is no label.
-        over: what is one series, per frame.
-        valid: the shape without names, True where a score counts.
-    """
-    mask = torch.ones_like(scores, dtype=torch.bool)
-    mask = mask if valid is None else mask & valid.unsqueeze(-1)
-    if over == "batch":
-        scores, target, mask = (part.flatten(0, -2) for part in (scores, target, mask))
-    return ccc_loss(scores, target, dim=-2, valid=mask)
-
 
 @register("mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention")
 class MMTEWithAMMTD(_OverMMTE):
@@ -167,7 +136,7 @@ class MMTEWithAMMTD(_OverMMTE):
         decoder_layers: transformer decoder layers.
         decoder_heads: of their attentions.
         truncate: steps after which the gradient through earlier outputs is cut; nothing for never.
-        options: of `MMTE`, and ``overlap`` and ``ccc_over`` of windows and loss.
+        options: of `MMTE`, and the ``overlap`` of windows.
     """
 
     def __init__(
@@ -227,7 +196,7 @@ class MMTEWithFC(_OverMMTE):
     Args:
         task: any.
         modalities: feature sizes; any number of modalities.
-        options: of `MMTE`, and ``overlap`` and ``ccc_over`` of windows and loss.
+        options: of `MMTE`, and the ``overlap`` of windows.
     """
 
     def __init__(self, task: Task, modalities: Mapping[str, int], **options: object) -> None:
@@ -249,7 +218,7 @@ class MMTEWithLSTM(_OverMMTE):
         modalities: feature sizes; any number of modalities.
         lstm_layers: of the LSTM, which sees the past only.
         lstm_width: its hidden width.
-        options: of `MMTE`, and ``overlap`` and ``ccc_over`` of windows and loss.
+        options: of `MMTE`, and the ``overlap`` of windows.
     """
 
     def __init__(

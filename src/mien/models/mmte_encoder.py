@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout
 from mien.layers.tcn import TCN
 from mien.signals import Signals
 
@@ -78,7 +80,7 @@ class EncoderLayer(nn.Module):
         self.feed_in = nn.Linear(width, hidden)
         self.feed_out = nn.Linear(hidden, width)
         self.norm_feed = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, sequence: Tensor, mask: Tensor | None) -> Tensor:
         """Transform ``(batch, steps, width)``; the mask is True where a query may look."""
@@ -100,6 +102,22 @@ class EncoderLayer(nn.Module):
         fed = self.feed_out(F.gelu(self.feed_in(hidden)))
         normal: Tensor = self.norm_feed(hidden + self.dropout(fed))
         return normal
+
+
+def _check(
+    width: int, layers: int, heads: int, positions: int, sight: tuple[int, int | None]
+) -> None:
+    if min(layers, heads, positions) < 1 or width % heads:
+        raise OptionError(
+            f"an encoder of width {width} with {heads} heads, {layers} layers and {positions} "
+            "positions",
+            advice="the width must be a multiple of the heads, and the rest at least one",
+        )
+    if min(sight[0], sight[1] or 0) < 0:
+        raise OptionError(
+            f"an encoder cannot see {sight[0]} steps back and {sight[1]} ahead",
+            advice="neither may be negative",
+        )
 
 
 class MMTE(nn.Module):
@@ -140,33 +158,20 @@ class MMTE(nn.Module):
         tcn_causal: bool = True,
     ) -> None:
         super().__init__()
-        if (
-            width % heads
-            or min(layers, heads, positions) < 1
-            or min(mask_length, look_ahead or 0) < 0
-        ):
-            raise OptionError(
-                f"an encoder of width {width} with {heads} heads, {layers} layers, {positions} "
-                f"positions, seeing {mask_length} steps back and {look_ahead} ahead",
-                advice="the width must be a multiple of the heads, and the rest not negative",
-            )
-        self.tcns = nn.ModuleDict(
-            {
-                name: TCN(
-                    size,
-                    (width,) * tcn_layers,
-                    kernel=tcn_kernel,
-                    dropout=dropout,
-                    causal=tcn_causal,
-                )
-                for name, size in modalities.items()
-            }
+        _check(width, layers, heads, positions, (mask_length, look_ahead))
+        front = partial(
+            TCN,
+            channels=(width,) * tcn_layers,
+            kernel=tcn_kernel,
+            dropout=dropout,
+            causal=tcn_causal,
         )
+        self.tcns = nn.ModuleDict({name: front(size) for name, size in modalities.items()})
         self.kinds = nn.ParameterDict(
             {name: nn.Parameter(torch.randn(width) * 0.02) for name in modalities}
         )
         self.positions = nn.Parameter(torch.randn(positions, width) * 0.02)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.layers = nn.ModuleList(
             EncoderLayer(width, heads, hidden, dropout) for _ in range(layers)
         )

@@ -28,14 +28,13 @@ made: width 30, five heads, five layers, convolutions of one step, a causal mask
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.crossmodal import (
@@ -44,6 +43,7 @@ from mien.layers.crossmodal import (
     official_depth,
     official_name,
 )
+from mien.layers.dropout import dropout
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
 from mien.models._base import Model, Prediction, Task
@@ -96,36 +96,20 @@ class MulT(Model):
         if kernel % 2 == 0:
             raise OptionError(f"a kernel of {kernel} steps has no middle", advice="choose odd")
         self.dropouts = Dropouts.of(dropouts)
-
-        quiet = replace(self.dropouts, attention=0.0)
         make = partial(
             CrossmodalTransformer, heads=heads, causal=causal, unposition_zeros=unposition_zeros
         )
-
-        def source(name: str) -> CrossmodalTransformer:
-            rates = quiet if name in QUIET else self.dropouts
-            return make(width, layers=layers, dropouts=rates)
-
-        self.project = nn.ModuleDict(
-            {
-                name: nn.Conv1d(size, width, kernel, padding=kernel // 2, bias=False)
-                for name, size in modalities.items()
-            }
-        )
-        self.crossmodal = nn.ModuleDict(
-            {
-                target: nn.ModuleDict({name: source(name) for name in modalities if name != target})
-                for target in modalities
-            }
-        )
+        self.project = nn.ModuleDict()
+        for name, size in modalities.items():
+            self.project[name] = nn.Conv1d(size, width, kernel, padding=kernel // 2, bias=False)
+        self.crossmodal = _pairs(modalities, partial(make, width, layers=layers), self.dropouts)
         inner = width * max(1, len(modalities) - 1)
         depth = max(3, layers) if memory_layers is None else memory_layers
         self.memory = nn.ModuleDict(
             {name: make(inner, layers=depth, dropouts=self.dropouts) for name in modalities}
         )
-        self.head = head(
-            inner * len(modalities), len(task.names), output_block, self.dropouts.output
-        )
+        joined = inner * len(modalities)
+        self.head = head(joined, len(task.names), output_block, self.dropouts.output)
 
     def forward(self, signals: Signals) -> Prediction:
         """Predict; see `Model.forward`.
@@ -159,9 +143,21 @@ class MulT(Model):
     def _projected(self, name: str, steps: Steps) -> Steps:
         values = steps.values
         if name == "text":  # the released code drops out nothing but words before the projection
-            values = F.dropout(values, self.dropouts.embedding, self.training)
+            values = dropout(values, self.dropouts.embedding, self.training)
         projected = self.project[name](values.transpose(1, 2)).transpose(1, 2)
         return steps.of(projected)
+
+
+def _pairs(
+    names: Collection[str], make: Callable[..., CrossmodalTransformer], dropouts: Dropouts
+) -> nn.ModuleDict:
+    """By target the transformers of all other modalities."""
+    quiet = replace(dropouts, attention=0.0)
+    made = nn.ModuleDict()
+    for target in names:
+        others = {name: quiet if name in QUIET else dropouts for name in names if name != target}
+        made[target] = nn.ModuleDict({name: make(dropouts=d) for name, d in others.items()})
+    return made
 
 
 def head(width: int, names: int, block: bool, dropout: float = 0.0) -> nn.Module:

@@ -49,13 +49,15 @@ from torch.nn import functional as F
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import CLOSE, length
+from mien.layers.steps import length
+from mien.layers.time import step_under, take
 from mien.models import _official_sfav
+from mien.models._backbones import Backbone, Name, black
+from mien.models._backbones import backbone as chosen_backbone
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL
 from mien.models._registry import register
 from mien.models._sfav_branches import SHRINK, Stage, Track
-from mien.models.efficientface import EfficientFace
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
 
@@ -64,7 +66,6 @@ WIDTHS: Mapping[str, Widths] = {AUDIO: (64, 128, 256, 128), VIDEO: (64, 64, 128,
 # 3.6 s: MFCC of sound at 22,050 Hz every 512 samples, and 15 face crops.
 MISSING_STEPS: Mapping[str, int] = {AUDIO: 156, VIDEO: 15}
 TAKEN = len(WIDTHS[AUDIO]) * SHRINK  # steps that the audio branch takes off
-CROP_PX = 224
 
 OTHER: Mapping[str, str] = {AUDIO: VIDEO, VIDEO: AUDIO}
 
@@ -74,7 +75,7 @@ Tracks = dict[str, Track]
 class Options(TypedDict, total=False):
     """Keyword options of `SFAV`, which all fusions share."""
 
-    backbone: Literal["efficientface"] | EfficientFace | None
+    backbone: Name | Backbone | None
     output_block: bool
     widths: Mapping[str, Widths]
     missing_steps: Mapping[str, int]
@@ -98,7 +99,8 @@ class SFAV(Model):
         modalities: feature sizes of ``audio``, ``video`` or both; with one alone, its branch of
             table I with a classifier. With a backbone, ``video`` is its number of features.
         backbone: None for features per frame; ``efficientface`` for face crops
-            ``(batch, time, 3, 224, 224)``, of which features are taken as well.
+            ``(batch, time, 3, 224, 224)``, or ``face_encoder``, mien's own with its trained
+            weights, for grey ones ``(batch, time, 1, 48, 48)``; features are taken as well.
         output_block: MulT's dense layers before the output layer.
         widths: by modality, channels of the four convolutions.
         missing_steps: by modality, length of the zeros in place of one that is missing.
@@ -113,7 +115,7 @@ class SFAV(Model):
         task: Task,
         modalities: Mapping[str, int],
         *,
-        backbone: Literal["efficientface"] | EfficientFace | None = None,
+        backbone: Name | Backbone | None = None,
         output_block: bool = False,
         widths: Mapping[str, Widths] = WIDTHS,
         missing_steps: Mapping[str, int] = MISSING_STEPS,
@@ -129,7 +131,7 @@ class SFAV(Model):
         self.names = tuple(name for name in (AUDIO, VIDEO) if name in self.modalities)
         self.widths = dict(widths)
         self.missing_steps, self.missing_frame = dict(missing_steps), missing_frame
-        self.backbone = _backbone(backbone, self.modalities)
+        self.backbone = chosen_backbone(backbone, self.modalities)
         self.stages = nn.ModuleList(self._stage(index) for index in range(2))
         joined = sum(self.widths[name][3] for name in self.names)
         self.output_block = OutputBlock(joined) if output_block else nn.Identity()
@@ -163,11 +165,14 @@ class SFAV(Model):
         if self.backbone is None or VIDEO not in signals or signals[VIDEO].values.ndim == 3:
             return signals
         faces = signals[VIDEO]
-        described = self.backbone.describe(faces.values[faces.valid]) if faces.valid.any() else None
         shape = (*faces.valid.shape, self.backbone.features)
-        features = faces.values.new_zeros(shape)
-        if described is not None:
-            features = features.masked_scatter(faces.valid.unsqueeze(-1), described)
+        if bool(faces.valid.all()):  # no copy of all pictures to pick them
+            features = self.backbone.describe(faces.values.flatten(0, 1)).view(shape)
+        else:
+            features = faces.values.new_zeros(shape)
+            if bool(faces.valid.any()):
+                described = self.backbone.describe(faces.values[faces.valid])
+                features = features.masked_scatter(faces.valid.unsqueeze(-1), described)
         return Signals({**signals, VIDEO: replace(faces, values=features)})
 
     def _stage(self, index: int) -> nn.ModuleDict:
@@ -210,17 +215,8 @@ class SFAV(Model):
         missing = ~present.to(valid.device).unsqueeze(1)
         stand_in = missing & (torch.arange(valid.shape[1], device=valid.device) < steps)
         if name == VIDEO and self.backbone is not None and self.missing_frame == "black":
-            values = torch.where(stand_in.unsqueeze(-1), self._black(like), values)
+            values = torch.where(stand_in.unsqueeze(-1), black(self.backbone, like), values)
         return values, valid | stand_in
-
-    def _black(self, like: Tensor) -> Tensor:
-        """Features of a black crop, by running statistics so that it does not enter any."""
-        assert self.backbone is not None
-        training = self.backbone.training
-        self.backbone.eval()
-        features = self.backbone.describe(like.new_zeros(1, 3, CROP_PX, CROP_PX))
-        self.backbone.train(training)
-        return features
 
     def _frames(self, signals: Signals, name: str, fused: Fused, present: Tensor) -> Tensor:
         """``(batch, time, width)`` of a branch on the steps of the modality with the most."""
@@ -230,14 +226,12 @@ class SFAV(Model):
         mean = track.mean.unsqueeze(1).expand(-1, steps, -1)
         if name not in signals:
             return mean
-        middle = torch.arange(steps, dtype=torch.float64, device=mean.device) + 0.5
-        index = (middle * (finest.hop / signals[name].hop) + CLOSE).floor().long()
+        index = step_under(steps, finest.hop, signals[name].hop).to(mean.device)
         if name == AUDIO:  # a step of the branch has seen TAKEN more: it stands for their middle
             index = index - TAKEN // 2
         last = (length(track.valid) - 1).unsqueeze(1)
         index = index.unsqueeze(0).minimum(last).clamp(min=0)
-        batch = torch.arange(len(mean), device=mean.device).unsqueeze(1)
-        frames = track.cleaned[batch, index]
+        frames = take(track.cleaned, index)
         return torch.where(present.to(mean.device)[:, None, None], frames, mean)
 
 
@@ -368,30 +362,13 @@ class IntermediateAttention(SFAV):
         return Fused(self._through(tracks, 1), stages, weights)
 
 
-def _backbone(
-    backbone: Literal["efficientface"] | EfficientFace | None, modalities: Mapping[str, int]
-) -> EfficientFace | None:
-    if backbone is None:
-        return None
-    if isinstance(backbone, str):
-        if backbone != "efficientface":
-            raise OptionError(f"no backbone is called {backbone}", advice="take efficientface")
-        backbone = EfficientFace(classes=None)
-    if modalities.get(VIDEO) != backbone.features:
-        raise OptionError(
-            f"video has {modalities.get(VIDEO, 0)} features, the backbone {backbone.features}",
-            advice=f"give modalities with video: {backbone.features}",
-        )
-    return backbone
-
-
 def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
     """Features, zero where not valid."""
     values = sequence.values.flatten(2)
     if values.shape[-1] != size:
         raise OptionError(
             f"{name} has {values.shape[-1]} features, the model was made for {size}",
-            advice="for face crops choose backbone='efficientface'",
+            advice="for face crops choose a backbone",
         )
     return torch.where(sequence.valid.unsqueeze(-1), values, 0.0)
 

@@ -38,6 +38,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mien.errors import OptionError
+from mien.layers.dropout import Dropout
 
 FEATURES = 1024
 SMALLEST = (32, 91)  # below it the last pool but one leaves less than a kernel
@@ -110,7 +111,7 @@ def _convolution(
 
 def _head(outputs: int, dropout: float) -> nn.Sequential:
     return nn.Sequential(
-        nn.Linear(FEATURES, 256), nn.Sigmoid(), nn.Dropout(dropout), nn.Linear(256, outputs)
+        nn.Linear(FEATURES, 256), nn.Sigmoid(), Dropout(dropout), nn.Linear(256, outputs)
     )
 
 

@@ -27,7 +27,7 @@ from typing import ClassVar, Unpack, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.layers.attention import CrossAttention
+from mien.layers.attention import CrossBlock
 from mien.layers.output_block import OutputBlock
 from mien.models._base import Prediction, Task
 from mien.models._registry import register
@@ -39,7 +39,7 @@ from mien.signals import Signals
 KERNEL = 3
 
 
-class ConvolutionalTransformer(nn.Module):
+class ConvolutionalTransformer(CrossBlock):
     """SFAV's transformer block (its figure 2) with convolutions for the perceptron's layers.
 
     Args:
@@ -56,23 +56,13 @@ class ConvolutionalTransformer(nn.Module):
     def __init__(
         self, width: int, other: int, *, heads: int = 1, ratio: int = 2, residual: bool = False
     ) -> None:
-        super().__init__()
-        self.residual = residual
-        self.normalise_queries = nn.LayerNorm(width)
-        self.normalise_keys = nn.LayerNorm(other)
-        self.attention = CrossAttention(width, other, heads)
-        self.normalise = nn.LayerNorm(width)
+        super().__init__(width, other, heads=heads, residual=residual)
         self.widen = nn.Conv1d(width, ratio * width, KERNEL, padding=KERNEL // 2)
         self.narrow = nn.Conv1d(ratio * width, width, KERNEL, padding=KERNEL // 2)
 
     def forward(self, asking: Track, asked: Track) -> Tensor:
         """``(batch, time, width)`` on the steps of who asks; meaningless where not valid."""
-        queries, keys = asking.cleaned, asked.cleaned
-        found = self.attention(
-            self.normalise_queries(queries), self.normalise_keys(keys), asked.valid
-        )
-        if self.residual:
-            found = queries + found
+        found = self.attended(asking.cleaned, asked.cleaned, asked.valid)
         # Steps that are not there are zero before each convolution, as those behind the ends.
         normal = asking.of_values(self.normalise(found)).cleaned
         inner = asking.of_values(F.gelu(_over_time(self.widen, normal))).cleaned

@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.masked import masked_mean
 from mien.layers.steps import Steps, cleaned, length, on_one_grid
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL, Official, Tensors
@@ -179,7 +180,7 @@ class UAVM(Model):
             parts = on_one_grid(hidden, steps, signals)
         else:
             here = [present[name].unsqueeze(-1).float() for name in given]
-            parts = [_mean(hidden[name], steps[name].valid) for name in given]
+            parts = [masked_mean(hidden[name], steps[name].valid) for name in given]
         scores = torch.stack([self.head(self.head_norm(part)) for part in parts])
         weight = torch.stack(here)
         nowhere = weight.sum(dim=0) == 0  # a moment that nobody observed: whoever is there at all
@@ -193,11 +194,8 @@ class UAVM(Model):
         return Prediction(mean, by_modality, embeddings=embeddings)
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Mean over the modalities of `Model.loss`, an item counting only what it has."""
-        losses = [
-            super(UAVM, self).loss(Prediction(scores), target)
-            for scores in prediction.by_modality.values()
-        ]
+        """Mean over the modalities of the criterion, an item counting only what it has."""
+        losses = [self.criterion(alone, target, None) for alone in prediction.by_modality.values()]
         return torch.stack(losses).mean()
 
     def _embedded(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor]:
@@ -267,11 +265,6 @@ def _spread(values: Tensor, rows: Tensor, whole: tuple[int, int]) -> Tensor:
     if len(rows) == whole[0]:
         return values
     return values.new_zeros(*whole, values.shape[-1]).index_copy(0, rows, values)
-
-
-def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    mask = valid.unsqueeze(-1)
-    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 
 
 def _like(who: Tensor, shape: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ of features x, with C a 1-D temporal convolution (section 3.1) and S the shared 
     pred_M = MLP_M(z_M)         Rec_M = MLP'_M(z_M)         pred_av = MLP_av([z_a; z_v])
     L = L_pred(y, pred) + alpha L_MSE(x_pool, Rec_M)                                  (equation 1)
 
-with L_pred cross-entropy (equation 2), one minus concordance (3) or absolute error (4).
+with L_pred cross-entropy (equation 2), one minus concordance (3) or absolute error (4), which
+the paper takes for sentiment and here is a `Model.criterion` to set.
 
 A missing modality: an item that has one modality is answered by that modality's own head, one that
 has both by the audio-visual layer (Algorithm 1, lines 17-21). Each item of a batch by itself.
@@ -62,14 +63,15 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.conformer import ConformerEncoder
+from mien.layers.dropout import Dropout
+from mien.layers.losses import criterion
+from mien.layers.masked import masked_mean
 from mien.models import _official_conformer  # noqa: F401, registers the official blocks
 from mien.models._base import Prediction, Task
 from mien.models._branches import (
     Branches,
     BranchPrediction,
-    DimensionLoss,
     Encoded,
-    masked_mean,
     mean_of,
     used,
 )
@@ -127,10 +129,10 @@ def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) ->
     return nn.Sequential(
         nn.Linear(features, first),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(first, second),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        Dropout(dropout),
         nn.Linear(second, out),
     )
 
@@ -156,7 +158,6 @@ class Vavl(Branches):
         reconstruction: of the pooled input (False: ablation 2).
         audio_visual_layer: or the mean of the unimodal answers (False: ablation 3).
         alpha: weight of the reconstruction; None: 1 for dimensions, 2 for categories.
-        dimension_loss: see `Branches`; ``ccc`` for attributes, ``l1`` for sentiment.
 
     Raises:
         OptionError: sizes that do not go together.
@@ -181,9 +182,10 @@ class Vavl(Branches):
         reconstruction: bool = True,
         audio_visual_layer: bool = True,
         alpha: float | None = None,
-        dimension_loss: DimensionLoss = "ccc",
     ) -> None:
-        super().__init__(task, modalities, dimension_loss=dimension_loss)
+        super().__init__(task, modalities)
+        if task.kind == "dimensions":  # equation 3
+            self.criterion = criterion("ccc", over="batch")
         self.residual = residual
         usual = 1.0 if task.kind == "dimensions" else 2.0
         self.alpha = usual if alpha is None else alpha
@@ -263,7 +265,7 @@ class Vavl(Branches):
         everywhere = torch.stack(list(prediction.observed.values())).all(dim=0)
         complete = len(prediction.observed) == len(self.modalities) and bool(everywhere.any())
         if self.joint is not None and complete:
-            terms["audio_visual"] = self.task_loss(prediction.scores, target, everywhere)
+            terms["audio_visual"] = self.criterion(prediction.scores, target, everywhere)
         return terms
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
@@ -307,7 +309,6 @@ class UnimodalConformer(Branches):
         hidden: of the prediction head.
         dropout: in the conformers.
         head_dropout: in the head.
-        dimension_loss: see `Branches`; ``ccc`` for attributes, ``l1`` for sentiment.
 
     Raises:
         OptionError: sizes that do not go together.
@@ -327,9 +328,10 @@ class UnimodalConformer(Branches):
         hidden: tuple[int, int] = (512, 256),
         dropout: float = 0.1,
         head_dropout: float = 0.2,
-        dimension_loss: DimensionLoss = "ccc",
     ) -> None:
-        super().__init__(task, modalities, dimension_loss=dimension_loss)
+        super().__init__(task, modalities)
+        if task.kind == "dimensions":  # equation 3
+            self.criterion = criterion("ccc", over="batch")
         stack = partial(
             ConformerEncoder,
             projected,

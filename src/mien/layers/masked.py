@@ -1,0 +1,53 @@
+"""Statistics over the steps that were observed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
+    mask = valid.unsqueeze(-1)
+    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch norm over channels whose statistics are those of the observed steps only.
+
+    A batch of fewer than two observed steps has no variance; it is normalised by the running
+    statistics and leaves them as they are.
+    """
+
+    def forward(self, values: Tensor, valid: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalise.
+
+        Args:
+            values: ``(batch, time, channels)``.
+            valid: ``(batch, time)`` bool.
+
+        Returns:
+            The shape of the values; meaningless where not valid.
+        """
+        if not self.training:
+            return self._by_running(values)
+        if bool(valid.all()) and valid.numel() > 1:
+            return super().forward(values.flatten(0, 1)).view_as(values)
+        observed = values[valid]
+        if len(observed) < 2:
+            return self._by_running(values)
+        out = torch.zeros_like(values)
+        return out.masked_scatter(valid.unsqueeze(-1), super().forward(observed))
+
+    def _by_running(self, values: Tensor) -> Tensor:
+        normal = F.batch_norm(
+            values.flatten(0, 1),
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            training=False,
+            eps=self.eps,
+        )
+        return normal.view_as(values)
