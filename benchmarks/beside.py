@@ -1,0 +1,77 @@
+"""mien and the plain mathematics of `benchmarks.plain` in one run, in turns: seconds and memory."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.pairs import PAIRS, Side
+
+ROUNDS = 3
+LONGEST_PAIR_S = 90.0  # of processor time; no further rounds after that
+
+
+def least(works: tuple[Callable[[], object], ...], rounds: int = ROUNDS) -> list[float]:
+    """Seconds of processor time of each, the least of some rounds in which they take turns.
+
+    With one thread this is what the work takes, however busy the machine is otherwise.
+    """
+    best = [float("inf")] * len(works)
+    began = time.process_time()
+    for number in range(rounds):
+        if number > 1 and time.process_time() - began > LONGEST_PAIR_S:
+            break
+        for place, work in enumerate(works):
+            start = time.process_time()
+            work()
+            best[place] = min(best[place], time.process_time() - start)
+    return best
+
+
+def stepper(side: Side) -> Callable[[], None]:
+    """A training step: forward, loss, backward and plain stochastic gradient descent."""
+    optimizer = torch.optim.SGD(side.module.parameters(), lr=1e-6)
+
+    def step() -> None:
+        side.module.train()
+        optimizer.zero_grad()
+        side.loss().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def forward(side: Side) -> Callable[[], None]:
+    """A forward pass in evaluation, without gradients."""
+
+    def run() -> None:
+        assert side.scores is not None
+        side.module.eval()
+        with torch.inference_mode():
+            side.scores()
+
+    return run
+
+
+def compare(number: int) -> dict[str, object]:
+    """One pair: the seconds of both sides, forward (where it is compared) and training step."""
+    torch.manual_seed(0)
+    pair = PAIRS[number]
+    sides = pair.make(pair.batch)
+    row: dict[str, object] = {"model": pair.name, "what": pair.what, "batch": pair.batch}
+    if sides[0].scores is not None:
+        row["forward_s"], row["plain_forward_s"] = least(tuple(map(forward, sides)))
+    row["step_s"], row["plain_step_s"] = least(tuple(map(stepper, sides)))
+    return row
+
+
+def one_step(number: int, place: int) -> None:
+    """One training step of one side, for the peak of memory of a process of its own."""
+    torch.manual_seed(0)
+    pair = PAIRS[number]
+    side = pair.make(pair.batch)[place]
+    gc.collect()  # the other side, which gave its weights
+    stepper(side)()
