@@ -23,6 +23,7 @@ from mien.experiments.sources.published import MfnSequences
 from mien.formats import write_text
 
 MEDIAN = "mmmo median"
+USUAL = "modalities"  # whose conditions are meant where several protocols have them
 TEMPLATE = Path(__file__).with_suffix(".md")
 _PLACE = re.compile(r"\{(±?)([^{}]+)\}")
 
@@ -49,6 +50,8 @@ def number(place: str, *, spread: bool) -> str:
         & (rows["condition"] == condition)
         & (rows["metric"] == metric)
     ]
+    if chosen["protocol"].nunique() > 1:
+        chosen = chosen[chosen["protocol"] == USUAL]
     if level:
         chosen = chosen[chosen["level"] == float(level[0])]
     values = chosen[["mean", "deviation"]].drop_duplicates()
