@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from mien.errors import OptionError
 from mien.evaluation._arrays import Floats
@@ -190,10 +191,9 @@ def holm(p: ArrayLike) -> Floats:
         ``(tests,)`` that may be compared with the level directly.
     """
     found = np.array(p, dtype=np.float64)
-    order = np.argsort(found)[: np.count_nonzero(~np.isnan(found))]
-    # The smallest of m is held to all m tests, the next to m - 1, and none may pass before it.
-    scaled = found[order] * np.arange(len(order), 0, -1)
-    found[order] = np.maximum.accumulate(scaled).clip(max=1)
+    tests = ~np.isnan(found)
+    if tests.any():
+        found[tests] = multipletests(found[tests], method="holm")[1]
     return found
 
 
