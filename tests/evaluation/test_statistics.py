@@ -116,9 +116,13 @@ def test_no_test_where_nothing_varies():
     assert t_test([1.0], [2.0], paired=False).difference == -1
 
 
-def test_holm_as_statsmodels():
+def test_holm_steps_down():
+    """The smallest of m is held to all m tests, the next to m - 1; none passes before it."""
     p = np.random.default_rng(2).uniform(0, 0.2, 12)
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-15)
+    order = np.argsort(p)
+    expected = np.empty(12)
+    expected[order] = np.maximum.accumulate(p[order] * np.arange(12, 0, -1)).clip(max=1)
+    np.testing.assert_allclose(holm(p), expected, atol=1e-15)
     np.testing.assert_allclose(holm([0.01, NAN, 0.04, 0.03]), [0.03, NAN, 0.06, 0.06])
     assert holm([]).shape == (0,)
 
