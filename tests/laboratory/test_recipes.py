@@ -37,4 +37,4 @@ def test_a_recipe_runs_for_two_steps_on_made_up_data(name, tmp_path):
     assert set(results["protocol"]) == {protocol.name for protocol in experiment.protocols}
     table = summary(experiment, results)
     assert (table["runs"] > 0).any()
-    assert "made up" in markdown(experiment, results, command="none", made_up=True)
+    assert "made up" in markdown(experiment, results, table, command="none", made_up=True)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from mien.corpora import rotating_folds
 from mien.experiments.sources import Places, Standard, generated
-from mien.experiments.sources._base import rotating_folds
 from mien.experiments.sources.continuous import JavaSedSessions
 from mien.experiments.sources.published import MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess

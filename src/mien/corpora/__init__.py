@@ -30,6 +30,7 @@ from mien.corpora.splits import (
     mater_folds,
     muse,
     official,
+    rotating_folds,
     sfav_folds,
     vavl_partitions,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "ravdess_faces",
     "ravdess_voices",
     "recola_examples",
+    "rotating_folds",
     "segments",
     "sfav_folds",
     "ulm_tsst_examples",

@@ -234,6 +234,25 @@ def folds_of_people(
     )
 
 
+def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ...]:
+    """Folds in which everybody is tested once; the next ones in the order select the epoch.
+
+    Args:
+        people: everybody; sorted first.
+        test: how many are tested in a fold; the last fold may have fewer.
+        dev: how many of those that follow, around the end, select.
+    """
+    names = _everybody(people)
+    folds = []
+    for number, start in enumerate(range(0, len(names), test), start=1):
+        tested = names[start : start + test]
+        follow = names[start + test :] + names[:start]
+        folds.append(
+            Fold(f"rotating/{number}", tuple(follow[dev:]), tuple(follow[:dev]), tuple(tested))
+        )
+    return tuple(folds)
+
+
 def official(examples: Iterable[OfPart]) -> Fold:
     """The split that the corpus itself publishes.
 

@@ -26,6 +26,7 @@ from mien.evaluation.inspection import (
 )
 from mien.evaluation.predict import Answers, predict
 from mien.evaluation.protocols import (
+    NO_LEVEL,
     Bursts,
     Condition,
     FirstWindows,
@@ -45,8 +46,6 @@ from mien.layers.losses import UNLABELLED
 from mien.missing import KeepFirst, Operation
 from mien.signals import Signals
 from mien.training import collate
-
-NO_LEVEL = float("nan")
 
 
 class PredictionEntropy(Protocol):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mien.corpora import Example
+from mien.layers.losses import UNLABELLED
 from mien.layers.time import sliding
 from mien.missing import Operation
 from mien.models import Model, Prediction
@@ -47,7 +48,7 @@ class Answers:
         """The target, with "nobody knows" where there was no answer."""
         nothing = self.scores.isnan().all(dim=-1)
         if not self.target.is_floating_point():
-            return self.target.masked_fill(nothing, -100)
+            return self.target.masked_fill(nothing, UNLABELLED)
         return self.target.masked_fill(nothing.unsqueeze(-1), float("nan"))
 
 

@@ -36,6 +36,7 @@ Levels = Annotated[tuple[float, ...], Field(min_length=1)]
 Side = Literal["audio", "video", "both"]
 Sides = Annotated[tuple[Side, ...], Field(min_length=1)]
 _SIDES: Mapping[Side, tuple[str, ...]] = {"audio": (AUDIO,), "video": (VIDEO,), "both": MODALITIES}
+NO_LEVEL = float("nan")
 _WHOLE_CLIP_S = 1e6  # one window that is longer than anything
 
 
@@ -100,7 +101,7 @@ class Condition:
     """
 
     name: str
-    level: float = float("nan")
+    level: float = NO_LEVEL
     operation: Operation | None = None
     repeats: int = 1
     examples: Sequence[Example] | None = None
@@ -172,7 +173,7 @@ class _WithMean(Protocol):
             values = [row.value for row in rows if row.metric == metric]
             if len(values) > 1 and metric != "answered":
                 mean = sum(values) / len(values)
-                rows.append(Row(self.name, MEAN, float("nan"), metric, mean))
+                rows.append(Row(self.name, MEAN, NO_LEVEL, metric, mean))
         return rows
 
 
@@ -183,11 +184,8 @@ class Modalities(_WithMean):
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """Everything, then each alone."""
-        yield Condition(EVERYTHING)
-        if len(subject.modalities) > 1:
-            for one in subject.modalities:
-                others = tuple(name for name in subject.modalities if name != one)
-                yield Condition(one, operation=Withhold(others))
+        for name, alone in each_alone(subject):
+            yield Condition(name, operation=alone)
 
 
 class WithoutEach(Protocol):

@@ -22,7 +22,7 @@ from mien.evaluation.statistics import compare as compared
 from mien.experiments.loading import load_experiment, parts_of, shipped
 from mien.experiments.pictures import draw
 from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
-from mien.experiments.runs import RUN, WEIGHTS, Run, built, material, measured, results_of
+from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, material, measured, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
 from mien.experiments.tables import markdown, summary
@@ -54,14 +54,14 @@ def places(data: str | Path | None, runs: Path = RUNS) -> Places:
     Raises:
         InputError: neither is a folder.
     """
-    folder = Path(data or os.environ.get(DATA_VARIABLE) or "")
-    if not (data or os.environ.get(DATA_VARIABLE)) or not folder.is_dir():
+    given = data or os.environ.get(DATA_VARIABLE)
+    if not given or not Path(given).is_dir():
         raise InputError(
             "is no folder of data",
-            path=folder if str(folder) != "." else None,
+            path=given or None,
             advice=f"give --data, or set {DATA_VARIABLE}",
         )
-    return Places(folder, runs / "features")
+    return Places(Path(given), runs / "features")
 
 
 class Options(TypedDict, total=False):
@@ -134,15 +134,16 @@ def _report(experiment: Experiment, command: str, options: Options) -> Report:
             workers=options.get("workers"),
             hardware=options.get("hardware", ONE_CPU),
         )
-    results = collect(runs)
+    finished = [run for run in runs if done(run)]
+    results = collect(finished)
     if results.empty:
         return Report([], failures, results)
     target = Path(options.get("out") or folder)
     target.mkdir(parents=True, exist_ok=True)
     page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
     table = summary(experiment, results)
-    drawn = draw(experiment, results, runs, target)
-    text = markdown(experiment, results, command=command, planned=len(runs))
+    drawn = draw(experiment, results, finished, target)
+    text = markdown(experiment, results, table, command=command, planned=len(runs))
     pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
     write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
     write_text(page, text + pictures)

@@ -16,7 +16,7 @@ from mien.evaluation.categories import confusion
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import rank_models
-from mien.experiments.runs import PREDICTIONS, Run, done
+from mien.experiments.runs import PREDICTIONS, Run
 from mien.experiments.spec import Experiment
 
 MOST_LINES = 8
@@ -38,14 +38,14 @@ def draw(
     Args:
         experiment: what was run.
         results: of `mien.experiments.runner.collect`.
-        runs: whose predictions may be drawn.
+        runs: finished ones, whose predictions may be drawn.
         folder: where to; names begin with the experiment's.
 
     Returns:
         The files.
     """
     made = []
-    for name, figure in _all(experiment, results, [run for run in runs if done(run)]):
+    for name, figure in _all(experiment, results, runs):
         path = folder / f"{experiment.name}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.svg"
         figures.save(figure, path)
         made.append(path)
@@ -166,9 +166,8 @@ def _traces(runs: Sequence[Run], shown: Sequence[str]) -> Iterator[tuple[str, Fi
     """The first session of the first fold and seed, gold and the models' answers."""
     first = [r for r in runs if r.fold == 0 and r.seed == r.experiment.seeds[0]]
     for treatment in dict.fromkeys(run.treatment.label for run in first):
-        chosen = [r for r in first if r.treatment.label == treatment and r.entry.called in shown][
-            :4
-        ]
+        chosen = [r for r in first if r.treatment.label == treatment and r.entry.called in shown]
+        chosen = chosen[:MOST_TRACES]
         tables = {r.entry.called: pd.read_parquet(r.path / PREDICTIONS) for r in chosen}
         one = next(iter(tables.values()))
         clip = one["clip"].iloc[0]

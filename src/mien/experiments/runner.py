@@ -107,7 +107,7 @@ def plan(
             ]
     return sorted(
         runs,
-        key=lambda run: (run.treatment.hide_important is not None, run.seed, run.fold),
+        key=lambda run: (run.builds_on_another, run.seed, run.fold),
     )
 
 
@@ -156,9 +156,7 @@ def _each(
         return
     context = multiprocessing.get_context("spawn")
     # Runs of the second wave build on those of the first.
-    waves = [
-        [r for r in runs if (r.treatment.hide_important is not None) is w] for w in (False, True)
-    ]
+    waves = [[run for run in runs if run.builds_on_another is late] for late in (False, True)]
     with ProcessPoolExecutor(
         workers, mp_context=context, initializer=_alone, initargs=(os.getpid(),)
     ) as pool:
@@ -202,12 +200,15 @@ def _together(fabric: Fabric, run: Run) -> None:
 
 
 def collect(runs: Sequence[Run]) -> pd.DataFrame:
-    """What finished runs measured, one row a number.
+    """What runs measured, one row a number.
+
+    Args:
+        runs: finished ones.
 
     Returns:
         Columns ``model, treatment, fold, seed, protocol, condition, level, metric, value``.
     """
-    tables = [results_of(run.path) for run in runs if done(run)]
+    tables = [results_of(run.path) for run in runs]
     columns = ["model", "treatment", "fold", "seed"]
     if not tables:
         return pd.DataFrame(columns=[*columns, "protocol", "condition", "level", "metric", "value"])

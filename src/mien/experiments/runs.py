@@ -24,10 +24,9 @@ from safetensors.torch import load_file, save
 
 from mien.corpora import Example, Fold
 from mien.errors import InputError, OptionError
-from mien.evaluation.inside import AnyProtocol
 from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict
-from mien.evaluation.protocols import Protocol, Row, Subject
+from mien.evaluation.protocols import Row, Subject
 from mien.experiments.post import fitted
 from mien.experiments.predictions import said
 from mien.experiments.sources import AnySource, Places, Source, Standard, generated
@@ -40,7 +39,6 @@ from mien.training import CHECKPOINT, Plan, Settings, Training, train
 RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
 RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
 _SOURCE: TypeAdapter[Source] = TypeAdapter(AnySource)
-_PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,11 @@ class Run:
     def training(self) -> Training:
         """The settings, with what the model's entry changes."""
         return self.experiment.training_of(self.entry)
+
+    @property
+    def builds_on_another(self) -> bool:
+        """Whether it asks the model of another run first."""
+        return self.treatment.hide_important is not None
 
     def of(self, experiment: Experiment) -> Run:
         """The same run as part of another experiment."""

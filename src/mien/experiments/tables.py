@@ -69,6 +69,7 @@ def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
 def markdown(
     experiment: Experiment,
     results: pd.DataFrame,
+    table: pd.DataFrame,
     *,
     command: str,
     planned: int | None = None,
@@ -79,11 +80,11 @@ def markdown(
     Args:
         experiment: what was run.
         results: of `mien.experiments.runner.collect`.
+        table: their `summary`.
         command: by which it was run.
         planned: runs that the experiment has; said where not all of them are done.
         made_up: whether generated examples stood in for the data.
     """
-    table = summary(experiment, results)
     parts = [f"# {experiment.title}", _head(experiment, results, command, made_up)]
     finished = len(results[["model", "treatment", "fold", "seed"]].drop_duplicates())
     if planned is not None and finished < planned:

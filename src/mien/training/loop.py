@@ -12,7 +12,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -51,7 +51,6 @@ class Plan:
         folder: for the checkpoint and the log, made if need be; None to keep nothing.
         mark: of data and model, so that no other training's checkpoint is taken.
         every: seconds between checkpoints within an epoch and between epochs.
-        progress: called with epochs done, and the score, after each epoch.
     """
 
     examples: Sequence[Example]
@@ -62,7 +61,6 @@ class Plan:
     folder: Path | None = None
     mark: str = ""
     every: float = 30.0
-    progress: Callable[[int, float], None] = field(default=lambda epoch, score: None)
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,6 @@ class _Run:
             schedule.advance(score)
         standing.epoch, standing.step, standing.loss = standing.epoch + 1, 0, 0.0
         self._save()
-        plan.progress(standing.epoch, score)
 
     def _step(self, batch: list[Example]) -> float:
         fabric, standing = self.fabric, self.standing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -108,25 +108,6 @@ class Source(Settings):
         """The same examples after their recordings were degraded, by name."""
         del places
         return {}
-
-
-def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ...]:
-    """Folds in which everybody is tested once; the next ones in the order select the epoch.
-
-    Args:
-        people: everybody; sorted first.
-        test: how many are tested in a fold; the last fold may have fewer.
-        dev: how many of those that follow, around the end, select.
-    """
-    names = sorted(set(people))
-    folds = []
-    for number, start in enumerate(range(0, len(names), test), start=1):
-        tested = names[start : start + test]
-        follow = names[start + test :] + names[:start]
-        folds.append(
-            Fold(f"rotating/{number}", tuple(follow[dev:]), tuple(follow[:dev]), tuple(tested))
-        )
-    return tuple(folds)
 
 
 def generated(shape: Shape, seed: int = 0) -> list[Example]:

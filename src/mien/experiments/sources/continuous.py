@@ -18,13 +18,14 @@ from mien.corpora import (
     avec2016,
     muse,
     recola_examples,
+    rotating_folds,
     segments,
     ulm_tsst_examples,
 )
 from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
 from mien.corpora.recola import FRAME_SECONDS
 from mien.corpora.ulm_tsst import STEP_MS
-from mien.experiments.sources._base import Places, Shape, Source, paired, rotating_folds
+from mien.experiments.sources._base import Places, Shape, Source, paired
 from mien.experiments.sources.recordings import JavaSed
 from mien.features.observation import FACE_FEATURES
 from mien.features.voice import VOICE_FEATURES

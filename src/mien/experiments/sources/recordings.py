@@ -25,6 +25,7 @@ from mien.corpora import (
     official,
     ravdess_clips,
     ravdess_voices,
+    rotating_folds,
     sfav_folds,
     vavl_partitions,
 )
@@ -32,7 +33,7 @@ from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
 from mien.corpora.ravdess import RAVDESS_EMOTIONS
 from mien.errors import OptionError
 from mien.experiments.degraded import CLEAN, CONDITIONS, extractor
-from mien.experiments.sources._base import Examples, Places, Shape, Source, paired, rotating_folds
+from mien.experiments.sources._base import Examples, Places, Shape, Source, paired
 from mien.features.face_encoder import CROP_PX
 from mien.features.kept import FeatureStore
 from mien.features.observation import FACE_FEATURES
