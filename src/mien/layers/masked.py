@@ -9,6 +9,8 @@ from torch.nn import functional as F
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
+    if valid.numel() and bool(valid.all()):  # no copy needed
+        return values.mean(dim=1)
     mask = valid.unsqueeze(-1)
     return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
 

@@ -236,7 +236,7 @@ class CrossAttention(FeatureFusion):
     ) -> dict[str, Tensor]:
         """Equations 4 and 5 for each modality; `values` are the sums of what was before."""
         if self.reading != "released":
-            return {name: torch.tanh(x + found.get(name, 0.0)) for name, x in values.items()}
+            return {name: (x + found.get(name, 0.0)).tanh_() for name, x in values.items()}
         guide = dict(zip(sorted(values), sorted(values, reverse=True), strict=True))
         return {
             name: torch.where(aligned.valid[guide[name]].unsqueeze(-1), found.get(name, x), x)
