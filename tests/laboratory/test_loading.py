@@ -76,6 +76,27 @@ def test_labels_have_to_be_known_and_different(tmp_path):
         load_experiment(write(tmp_path, paper))
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("{by: model, against: late, metric: ccc}", "no protocol is labelled modalities"),
+        (
+            "{by: model, against: late, metric: uar, protocol: without_each}",
+            "no metric is labelled uar",
+        ),
+    ],
+)
+def test_a_comparison_is_of_what_is_measured(tmp_path, said, words):
+    with pytest.raises(FormatError, match=words):
+        load_experiment(write(tmp_path, GOOD + f"comparisons: [{said}]\n"))
+
+
+def test_one_protocol_is_measured_once(tmp_path):
+    again = "  - {name: without_each}\n  - {name: without_each}\n"
+    with pytest.raises(FormatError, match="two entries"):
+        load_experiment(write(tmp_path, GOOD.replace("  - {name: without_each}\n", again)))
+
+
 def test_operations_are_checked_when_they_are_read(tmp_path):
     named = "{name: burst, options: {modality: smell, seconds: 1}}"
     wrong = GOOD + f"treatments: [{{label: x, operation: {named}}}]\n"

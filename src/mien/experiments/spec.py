@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -192,6 +192,7 @@ class Comparison(Settings):
         metric: by which.
         protocol: whose condition it is.
         condition: as the protocol calls it.
+        level: of the condition, where it has levels.
         alternative: ``greater`` asks whether the others are above.
     """
 
@@ -200,6 +201,7 @@ class Comparison(Settings):
     metric: str
     protocol: str = "modalities"
     condition: str = "everything"
+    level: float | None = None
     alternative: Literal["two-sided", "greater", "less"] = "two-sided"
 
 
@@ -276,10 +278,17 @@ class Experiment(Settings):
             _among("treatment", (after,) if after else (), labels)
         return treatments
 
+    @field_validator("protocols")
+    @classmethod
+    def _tellable(cls, protocols: tuple[AnyProtocol, ...]) -> tuple[AnyProtocol, ...]:
+        _unique("protocol", [protocol.name for protocol in protocols])
+        return protocols
+
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
         labels = [entry.called for entry in self.models]
         treatments = [treatment.label for treatment in self.treatments]
+        protocols = [protocol.name for protocol in self.protocols]
         for entry in self.models:
             _among("treatment", entry.treatments or (), treatments)
         for number in self.reported:
@@ -288,6 +297,8 @@ class Experiment(Settings):
         for comparison in self.comparisons:
             known = labels if comparison.by == "model" else treatments
             _among(comparison.by, (comparison.against,), known)
+            _among("protocol", (comparison.protocol,), protocols)
+            _among("metric", (comparison.metric.partition("/")[0],), list(self.metrics))
         _among("model", (*(self.quick.models or ()), *self.shown), labels)
         return self
 
@@ -326,13 +337,13 @@ def _merged(training: Training, changes: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _unique(what: str, labels: list[str]) -> None:
+def _unique(what: str, labels: Sequence[str]) -> None:
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
         raise ValueError(f"two entries have the {what} label {twice[0]}")
 
 
-def _among(what: str, labels: Iterable[str], known: list[str]) -> None:
+def _among(what: str, labels: Iterable[str], known: Sequence[str]) -> None:
     for label in labels:
         if label not in known:
-            raise ValueError(f"no {what} is labelled {label}; choose from {known}")
+            raise ValueError(f"no {what} is labelled {label}; choose from {list(known)}")

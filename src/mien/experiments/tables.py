@@ -169,41 +169,51 @@ def _cell(row: pd.Series, *, spread: bool = True) -> str:
 
 
 def _compared(results: pd.DataFrame, comparison: Comparison) -> str:
-    chosen = results[
-        (results["metric"] == comparison.metric)
-        & (results["protocol"] == comparison.protocol)
-        & (results["condition"] == comparison.condition)
-    ]
-    other = "treatment" if comparison.by == "model" else "model"
-    tables = []
-    for name, group in chosen.groupby(other, sort=False):
-        if group[comparison.by].nunique() > 1 and comparison.against in set(group[comparison.by]):
-            found = compare(
-                group,
-                value="value",
-                by=comparison.by,
-                against=comparison.against,
-                over=["fold", "seed"],
-                alternative=comparison.alternative,
-            )
-            tables.append(found.rename(columns={"model": "one"}).assign(other=name))
-    if not tables:
-        return ""
-    rows = [
-        [str(r["other"]), str(r["one"]), str(r["against"]), str(r["runs"])]
-        + [f"{r[column]:.3f}" for column in ("difference", "t")]
-        + [f"{r[column]:.4f}" for column in ("p", "p_holm")]
-        for _, r in pd.concat(tables).iterrows()
+    level = comparison.level
+    chosen = results[results["level"].isna() if level is None else results["level"] == level]
+    chosen = chosen[
+        (chosen["metric"] == comparison.metric)
+        & (chosen["protocol"] == comparison.protocol)
+        & (chosen["condition"] == comparison.condition)
     ]
     what = f"{_titled(comparison.metric)}, {comparison.condition}"
-    head = (
-        f"## Comparison by {comparison.by}: {what}\n\n"
+    what += "" if level is None else f", {level:g}"
+    title = f"## Comparison by {comparison.by}: {what}"
+    if chosen.empty:
+        return f"{title}\n\nNothing was measured under this condition and level."
+    other = "treatment" if comparison.by == "model" else "model"
+    rows = _tested(chosen, comparison, other)
+    if not rows:
+        return ""
+    columns = [other, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
+    said = (
         f"Paired t-tests over folds and seeds, {comparison.alternative}; Holm-Bonferroni within "
         f"each {other}. Runs of one fold share their people, so p-values are too small rather "
         "than too large."
     )
-    columns = [other, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
-    return f"{head}\n\n{_table(columns, rows)}"
+    return f"{title}\n\n{said}\n\n{_table(columns, rows)}"
+
+
+def _tested(chosen: pd.DataFrame, comparison: Comparison, other: str) -> list[list[str]]:
+    """A row of a table for each that is compared, within each of the others."""
+    rows = []
+    for name, group in chosen.groupby(other, sort=False):
+        labels = set(group[comparison.by])
+        if len(labels) < 2 or comparison.against not in labels:
+            continue
+        found = compare(
+            group,
+            value="value",
+            by=comparison.by,
+            against=comparison.against,
+            over=["fold", "seed"],
+            alternative=comparison.alternative,
+        )
+        for _, row in found.iterrows():
+            labelled = [str(name), str(row["model"]), str(row["against"]), str(row["runs"])]
+            numbers = [f"{row[column]:.3f}" for column in ("difference", "t")]
+            rows.append(labelled + numbers + [f"{row[column]:.4f}" for column in ("p", "p_holm")])
+    return rows
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

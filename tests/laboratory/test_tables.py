@@ -1,0 +1,74 @@
+import math
+
+import pandas as pd
+import pytest
+
+from mien.experiments.loading import load_experiment
+from mien.experiments.tables import markdown, summary
+
+TWO = """\
+title: Two
+paper: none
+data: {name: simulator}
+metrics: [ccc]
+training: {select: ccc}
+protocols: [{name: without_each}, {name: masked_frames}]
+models: [{label: good, model: mmte_fc}, {label: bad, model: late_lstm}]
+comparisons:
+  - {by: model, against: bad, metric: ccc, protocol: PROTOCOL}
+"""
+SCORES = {  # by level (none: everything) and model, one number for each seed
+    math.nan: {"good": (0.9, 0.7, 0.8), "bad": (0.5, 0.4, 0.7)},
+    0.5: {"good": (0.6, 0.5, 0.4), "bad": (0.5, 0.5, 0.5)},
+    0.9: {"good": (0.1, 0.2, 0.0), "bad": (0.4, 0.3, 0.2)},
+}
+
+
+def results():
+    return pd.DataFrame(
+        [
+            {
+                "model": model,
+                "treatment": "none",
+                "fold": 0,
+                "seed": seed,
+                "protocol": "without_each" if math.isnan(level) else "masked_frames",
+                "condition": "everything" if math.isnan(level) else "audio masked",
+                "level": level,
+                "metric": "ccc",
+                "value": value,
+            }
+            for level, models in SCORES.items()
+            for model, values in models.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+
+
+def page(tmp_path, protocol):
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO.replace("PROTOCOL", protocol))
+    experiment = load_experiment(path)
+    return markdown(experiment, results(), summary(experiment, results()), command="none")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "title", "difference"),
+    [
+        ("without_each", "everything", 0.8 - 1.6 / 3),
+        ("masked_frames, condition: audio masked, level: 0.5", "audio masked, 0.5", 0.0),
+        ("masked_frames, condition: audio masked, level: 0.9", "audio masked, 0.9", -0.2),
+    ],
+)
+def test_a_comparison_is_of_one_level(tmp_path, protocol, title, difference):
+    text = page(tmp_path, protocol)
+    part = text[text.index("## Comparison by model") :]
+    assert title in part.splitlines()[0]
+    cells = [cell.strip() for cell in part.splitlines()[-1].strip("|").split("|")]
+    assert cells[:4] == ["none", "good", "bad", "3"]
+    assert float(cells[4]) == pytest.approx(difference, abs=5e-4)
+
+
+def test_a_comparison_without_its_level_says_so(tmp_path):
+    text = page(tmp_path, "masked_frames, condition: audio masked")
+    assert text.rstrip().endswith("Nothing was measured under this condition and level.")
