@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -11,63 +9,35 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.pairs_of_time import PAIRS_OF_TIME
 from benchmarks.plain import copy_in_order
 from benchmarks.plain.cross_attention import CrossAttention
 from benchmarks.plain.crossmodal import AuxFormer, Mult
 from benchmarks.plain.sfav import Fusion, Sfav, fourfold
 from benchmarks.plain.uavm import Uavm
 from benchmarks.plain.vavl import Vavl
+from benchmarks.sides import (
+    CLASSES,
+    SECONDS,
+    Pair,
+    Side,
+    classes,
+    inputs,
+    numbers,
+    observed,
+    ours,
+)
 from mien.layers.losses import squared_error
 from mien.models import Model, Task, create_model, from_official
 from mien.models.sfav import SFAV
 from mien.signals import Sequence, Signals
 
-SECONDS = 6.0
-CLASSES = 6
-
-
-@dataclass(frozen=True)
-class Side:
-    """One of the two that are compared.
-
-    Attributes:
-        module: with its weights.
-        scores: a forward pass in evaluation; None where only the step is compared.
-        loss: of a training step.
-    """
-
-    module: nn.Module
-    scores: Callable[[], Tensor] | None
-    loss: Callable[[], Tensor]
-
-
-def observed(values: Mapping[str, Tensor]) -> Signals:
-    """Signals of six seconds with everything observed."""
-    return Signals(
-        {
-            name: Sequence(x, torch.ones(x.shape[:2], dtype=torch.bool), SECONDS / x.shape[1])
-            for name, x in values.items()
-        }
-    )
-
-
-def _inputs(batch: int, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return {n: torch.randn(batch, *shape, generator=generator) for n, shape in shapes.items()}
-
-
-def _classes(batch: int) -> Tensor:
-    return torch.randint(CLASSES, (batch,), generator=torch.Generator().manual_seed(2))
-
-
-def ours(model: Model, signals: Signals, target: Tensor) -> Side:
-    """The side of mien: its scores and its loss."""
-    return Side(model, lambda: model(signals).scores, lambda: model.loss(model(signals), target))
+__all__ = ["PAIRS", "Pair", "Side", "observed", "ours"]
 
 
 def _sfav_inputs(batch: int) -> tuple[Tensor, Tensor, Tensor]:
-    given = _inputs(batch, {"audio": (10, 156), "video": (15, 3, 224, 224)})
-    return given["audio"], given["video"].sigmoid(), _classes(batch)
+    given = inputs(batch, {"audio": (10, 156), "video": (15, 3, 224, 224)})
+    return given["audio"], given["video"].sigmoid(), classes(batch)
 
 
 def sfav(batch: int, *, fusion: Fusion) -> tuple[Side, Side]:
@@ -131,13 +101,9 @@ def _described(model: nn.Module, crops: Tensor) -> Tensor:
     return cast(SFAV, model).describe(observed({"video": crops}))["video"].values
 
 
-def _numbers(batch: int, names: int) -> Tensor:
-    return torch.rand(batch, names, generator=torch.Generator().manual_seed(2)) * 2 - 1
-
-
 def auxformer(batch: int) -> tuple[Side, Side]:
     """AuxFormer with 50 parameters of the face, as released."""
-    given, target = _inputs(batch, {"audio": (131, 1024), "video": (79, 50)}), _numbers(batch, 6)
+    given, target = inputs(batch, {"audio": (131, 1024), "video": (79, 50)}), numbers(batch, 6)
     plain = AuxFormer()
     model = cast(Model, from_official("auxformer", plain.state_dict(), num_heads=10))
 
@@ -152,7 +118,7 @@ def auxformer(batch: int) -> tuple[Side, Side]:
 def mult(batch: int) -> tuple[Side, Side]:
     """MulT on text, audio and video of different lengths."""
     shapes = {"text": (50, 300), "audio": (500, 74), "video": (500, 35)}
-    given, target = _inputs(batch, shapes), _numbers(batch, 1)
+    given, target = inputs(batch, shapes), numbers(batch, 1)
     plain = Mult({name: shape[1] for name, shape in shapes.items()})
     model = cast(Model, from_official("mult", plain.state_dict(), num_heads=5))
     other = Side(plain, lambda: plain(**given), lambda: F.mse_loss(plain(**given), target))
@@ -161,7 +127,7 @@ def mult(batch: int) -> tuple[Side, Side]:
 
 def uavm(batch: int) -> tuple[Side, Side]:
     """UAVM by both modalities."""
-    given, target = _inputs(batch, {"audio": (50, 1024), "video": (50, 1408)}), _classes(batch)
+    given, target = inputs(batch, {"audio": (50, 1024), "video": (50, 1408)}), classes(batch)
     plain = Uavm()
     model = cast(Model, from_official("uavm", plain.state_dict(), num_heads=4))
 
@@ -175,7 +141,7 @@ def uavm(batch: int) -> tuple[Side, Side]:
 def vavl(batch: int) -> tuple[Side, Side]:
     """VAVL at the sizes of CREMA-D."""
     shapes = {"audio": (131, 1024), "video": (79, 1408)}
-    given, target = _inputs(batch, shapes), _classes(batch)
+    given, target = inputs(batch, shapes), classes(batch)
     sizes = {name: shape[1] for name, shape in shapes.items()}
     task = Task("categories", tuple(map(str, range(CLASSES))))
     model, plain = create_model("vavl", task=task, modalities=sizes), Vavl(sizes, CLASSES)
@@ -187,7 +153,7 @@ def vavl(batch: int) -> tuple[Side, Side]:
 def cross_attention(batch: int) -> tuple[Side, Side]:
     """Cross-attentional fusion of eight sub-sequences."""
     shapes = {"audio": (8, 1024), "video": (8, 1024)}
-    given, target = _inputs(batch, shapes), _numbers(batch, 1)
+    given, target = inputs(batch, shapes), numbers(batch, 1)
     sizes = dict.fromkeys(shapes, 1024)
     model = create_model("cross_attention", task=Task("dimensions", ("a",)), modalities=sizes)
     model.criterion = squared_error
@@ -196,23 +162,6 @@ def cross_attention(batch: int) -> tuple[Side, Side]:
     turned = [x.transpose(1, 2).contiguous() for x in given.values()]
     other = Side(plain, lambda: plain(*turned), lambda: F.mse_loss(plain(*turned), target))
     return ours(model, observed(given), target), other
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One line of the table.
-
-    Attributes:
-        name: of the model.
-        what: sizes in words.
-        batch: clips.
-        make: mien's side and the plain one, by the batch.
-    """
-
-    name: str
-    what: str
-    batch: int
-    make: Callable[[int], tuple[Side, Side]]
 
 
 PAIRS = (
@@ -237,4 +186,5 @@ PAIRS = (
     Pair("mult", "MOSEI unaligned, three modalities", 24, mult),
     Pair("uavm", "50 steps", 32, uavm),
     Pair("cross_attention", "RECOLA, 8 sub-sequences", 16, cross_attention),
+    *PAIRS_OF_TIME,
 )

@@ -24,7 +24,7 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj_weight)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """``(steps, batch, width)``."""
         steps, batch, width = query.shape
         size = width // self.heads
@@ -34,7 +34,8 @@ class Attention(nn.Module):
             for x, weight, bias in zip((query, key, value), *rows, strict=True)
         )
         q, k, v = (x.transpose(0, 1) for x in (q * size**-0.5, k, v))
-        scores = torch.bmm(q, k.transpose(1, 2)) + mask
+        scores = torch.bmm(q, k.transpose(1, 2))
+        scores = scores if mask is None else scores + mask
         weights = F.dropout(F.softmax(scores, dim=-1), self.dropout, self.training)
         found = torch.bmm(weights, v).transpose(0, 1).contiguous().view(steps, batch, width)
         out: Tensor = self.out_proj(found)
@@ -44,8 +45,11 @@ class Attention(nn.Module):
 class Layer(nn.Module):
     """Pre-normalised; with `blend` the residuals of AuxFormer."""
 
-    def __init__(self, width: int, heads: int, attention: float, *, blend: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, attention: float, *, blend: bool, causal: bool
+    ) -> None:
         super().__init__()
+        self.causal = causal
         self.self_attn = Attention(width, heads, attention)
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         self.layer_norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
@@ -57,7 +61,7 @@ class Layer(nn.Module):
         normed = norm(x)
         keys = normed if key is None else norm(key)
         values = normed if value is None else norm(value)
-        mask = future_mask(len(normed), len(keys))
+        mask = future_mask(len(normed), len(keys)) if self.causal else None
         x = self._add(x, self.self_attn(normed, keys, values, mask))
         inner = F.relu(self.fc1(self.layer_norms[1](x)))
         inner = F.dropout(inner, RATES.relu, self.training)
@@ -97,11 +101,12 @@ class Encoder(nn.Module):
         attention: float = RATES.attention,
         placed: bool = True,
         blend: bool = False,
+        causal: bool = True,
     ) -> None:
         super().__init__()
         self.placed = placed
         self.layers = nn.ModuleList(
-            Layer(width, heads, attention, blend=blend) for _ in range(layers)
+            Layer(width, heads, attention, blend=blend, causal=causal) for _ in range(layers)
         )
         self.layer_norm = nn.LayerNorm(width)
 

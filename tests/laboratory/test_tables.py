@@ -72,3 +72,16 @@ def test_a_comparison_is_of_one_level(tmp_path, protocol, title, difference):
 def test_a_comparison_without_its_level_says_so(tmp_path):
     text = page(tmp_path, "masked_frames, condition: audio masked")
     assert text.rstrip().endswith("Nothing was measured under this condition and level.")
+
+
+def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(TWO.replace("PROTOCOL", "without_each"))
+    experiment = load_experiment(path)
+    for count, shown in ((4, 5), (5, 1)):
+        names = ["ccc", *(f"ccc/{number}" for number in range(count))]
+        many = pd.concat([results().assign(metric=name) for name in names])
+        table = summary(experiment, many[many["level"].isna()])
+        text = markdown(experiment, many, table, command="none")
+        assert text.count("## without_each") == shown
+        assert set(table["metric"]) == set(names)

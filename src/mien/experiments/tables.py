@@ -14,6 +14,7 @@ from mien.experiments.spec import Comparison, Experiment, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
 MADE_UP = "made up, to try the experiment out; the numbers mean nothing."
+MOST_NAMES = 4  # dimensions that get tables of their own on the page
 _BOOTSTRAP_SEED = 0
 _CONDITIONS_FIRST = (EVERYTHING, "as recorded", "audio", "video", "physiology")
 
@@ -93,7 +94,11 @@ def markdown(
             "Cells rest on fewer runs than planned; the CSV says on how many."
         )
 
+    single = [metric for metric in table["metric"].unique() if "/" in metric]
+    crowded = len(single) > MOST_NAMES * len(experiment.metrics)
     for (protocol, metric), group in table.groupby(["protocol", "metric"], sort=False):
+        if crowded and metric in single:
+            continue
         parts.append(f"## {protocol}: {_titled(str(metric))}")
         leveled = group["level"].notna()
         if (~leveled).any():
