@@ -239,11 +239,15 @@ def compare(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs, at any depth.")],
     metric: Annotated[str | None, typer.Option(help="By default the first of the runs.")] = None,
     condition: Annotated[str, typer.Option(help="As the table calls it.")] = "everything",
+    protocol: Annotated[str | None, typer.Option(help="Where several have it.")] = None,
+    level: Annotated[float | None, typer.Option(help="Where the condition has levels.")] = None,
 ) -> None:
     """Put models beside each other: means, paired t-tests, Holm-Bonferroni."""
     from mien.experiments import laboratory
 
-    table = laboratory.compare(runs, metric=metric, condition=condition)
+    table = laboratory.compare(
+        runs, metric=metric, condition=condition, protocol=protocol, level=level
+    )
     _out.print(table.to_string(index=False, na_rep="", float_format="%.4f"), markup=False)
 
 

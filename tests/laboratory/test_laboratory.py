@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -139,6 +140,26 @@ def test_compare_puts_models_beside_each_other(ran):
     assert row["difference"] == pytest.approx(row["mean"] - row["mean_against"])
     with pytest.raises(OptionError, match="two models"):
         laboratory.compare([folder / "runs/small/FC/standard"])
+
+
+def test_compare_takes_one_level_and_tells_experiments_apart(ran, tmp_path):
+    folder, _ = ran
+    again = tmp_path / "again"
+    shutil.copytree(folder / "runs/small", again)
+    for note in again.rglob("run.json"):
+        said = json.loads(note.read_text())
+        note.write_text(json.dumps(said | {"experiment": "again"}))
+    both = laboratory.compare([folder / "runs/small", again], metric="ccc")
+    assert "again, FC, standard" in {*both["model"], *both["against"]}
+    assert "small, FC, standard" in {*both["model"], *both["against"]}
+    for table in again.rglob("results.csv"):
+        rows = pd.read_csv(table)
+        pd.concat([rows, rows.assign(level=0.5)]).to_csv(table, index=False)
+    with pytest.raises(OptionError, match=r"level \[nan, 0.5\]"):
+        laboratory.compare([again], metric="ccc")
+    assert len(laboratory.compare([again], metric="ccc", level=0.5)) == 6
+    with pytest.raises(OptionError, match="two models"):
+        laboratory.compare([again], metric="ccc", protocol="modalities")
 
 
 def test_a_hiding_run_hides_what_the_first_one_needed(ran):

@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+from scipy import stats
 
 from mien.experiments.loading import load_experiment
 from mien.experiments.tables import markdown, summary
@@ -85,3 +86,77 @@ def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):
         text = markdown(experiment, many, table, command="none")
         assert text.count("## without_each") == shown
         assert set(table["metric"]) == set(names)
+
+
+def folds(scores):
+    """Two models, three folds, two seeds; every seed of a fold has the fold's score."""
+    return pd.DataFrame(
+        [
+            {
+                "model": model,
+                "treatment": treatment,
+                "fold": fold,
+                "seed": seed,
+                "protocol": "without_each",
+                "condition": condition,
+                "level": math.nan,
+                "metric": "ccc",
+                "value": value + (0.01 if seed else -0.01),
+            }
+            for (model, treatment, condition), values in scores.items()
+            for fold, value in enumerate(values)
+            for seed in (0, 1)
+        ]
+    )
+
+
+def compared(tmp_path, text, scores):
+    path = tmp_path / "two.yaml"
+    path.write_text(text)
+    experiment = load_experiment(path)
+    found = folds(scores)
+    page = markdown(experiment, found, summary(experiment, found), command="none")
+    rows = page[page.index("## Comparison by") :].splitlines()[6:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+TREATED = """\
+treatments: [{label: plain}, {label: dropped, operation: {name: modality_dropout}}]
+"""
+BY_TREATMENT = TREATED + TWO.replace("by: model, against: bad", "by: treatment, against: plain")
+SIX = {
+    ("good", "plain", "everything"): (0.5, 0.6, 0.7),
+    ("good", "dropped", "everything"): (0.6, 0.71, 0.82),
+    ("bad", "plain", "everything"): (0.1, 0.2, 0.3),
+    ("bad", "dropped", "everything"): (0.12, 0.18, 0.31),
+}
+
+
+def test_seeds_of_a_fold_count_once_and_all_tests_of_a_table_are_adjusted(tmp_path):
+    rows = compared(tmp_path, BY_TREATMENT.replace("PROTOCOL", "without_each"), SIX)
+    assert [row[:4] for row in rows] == [
+        ["good", "dropped", "plain", "3"],
+        ["bad", "dropped", "plain", "3"],
+    ]
+    expected = [
+        stats.ttest_rel(SIX[model, "dropped", "everything"], SIX[model, "plain", "everything"])
+        for model in ("good", "bad")
+    ]
+    assert [float(row[6]) for row in rows] == pytest.approx([e.pvalue for e in expected], abs=1e-4)
+    assert float(rows[0][7]) == pytest.approx(2 * expected[0].pvalue, abs=1e-4)
+    assert float(rows[1][7]) == pytest.approx(expected[1].pvalue, abs=1e-4)
+
+
+def test_conditions_may_be_compared_within_a_model(tmp_path):
+    text = TWO.replace("by: model, against: bad", "by: condition, against: everything")
+    scores = {
+        ("good", "none", "everything"): (0.5, 0.6, 0.7),
+        ("good", "none", "without audio"): (0.3, 0.41, 0.52),
+        ("good", "none", "without video"): (0.5, 0.6, 0.71),
+    }
+    rows = compared(tmp_path, text.replace("PROTOCOL", "without_each"), scores)
+    assert [row[:5] for row in rows] == [
+        ["none", "good", "without audio", "everything", "3"],
+        ["none", "good", "without video", "everything", "3"],
+    ]
+    assert float(rows[0][5]) == pytest.approx(-0.19, abs=1e-3)

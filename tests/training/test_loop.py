@@ -165,8 +165,9 @@ def test_patience_ends_it():
 )
 def test_schedules_move_the_rate(schedule, rates):
     training = TRAINING.model_copy(update={"schedule": schedule})
-    outcome = train(model(), plan(training=training, score=lambda _: 0.5))
-    assert [row["learning_rate"] for row in outcome.rows] == pytest.approx(rates, rel=1e-6)
+    for score in (0.5, -0.5):  # a negative error is a score, too
+        outcome = train(model(), plan(training=training, score=lambda _, same=score: same))
+        assert [row["learning_rate"] for row in outcome.rows] == pytest.approx(rates, rel=1e-6)
 
 
 def test_the_log_has_a_row_an_epoch(tmp_path):

@@ -25,7 +25,7 @@ from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, r
 from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, material, measured, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
-from mien.experiments.tables import markdown, summary
+from mien.experiments.tables import blocks, markdown, summary
 from mien.formats import write_text
 
 DATA_VARIABLE = "MIEN_DATA"
@@ -222,7 +222,12 @@ def _protocol(said: str) -> Protocol:
 
 
 def compare(
-    runs: Sequence[str | Path], *, metric: str | None = None, condition: str = "everything"
+    runs: Sequence[str | Path],
+    *,
+    metric: str | None = None,
+    condition: str = "everything",
+    protocol: str | None = None,
+    level: float | None = None,
 ) -> pd.DataFrame:
     """Put runs beside each other, with paired t-tests where folds and seeds allow.
 
@@ -230,13 +235,16 @@ def compare(
         runs: folders of runs, or folders that hold runs at any depth.
         metric: the first that all have, where None.
         condition: which.
+        protocol: whose condition it is; may be None where one protocol has it.
+        level: of the condition, where it has levels.
 
     Returns:
-        One row for each pair of models: means, difference, t, p and Holm's p.
+        One row for each pair of models, called by model and treatment, and by experiment where
+        there are several: means, difference, t, p and Holm's p. Seeds of a fold are one pair.
 
     Raises:
         InputError: a folder holds no finished run.
-        OptionError: there are not two models to compare.
+        OptionError: there are not two models to compare, or it is not said under what.
     """
     tables = []
     for folder in map(Path, runs):
@@ -247,16 +255,35 @@ def compare(
     results = pd.concat(tables, ignore_index=True)
     chosen = metric or str(results["metric"].iloc[0])
     rows = results[(results["metric"] == chosen) & (results["condition"] == condition)]
-    rows = rows.assign(model=rows["model"] + ", " + rows["treatment"])
+    rows = _at_one(rows, protocol, level)
+    called = rows["model"] + ", " + rows["treatment"]
+    if rows["experiment"].nunique() > 1:
+        called = rows["experiment"] + ", " + called
+    rows = rows.assign(model=called)
     if rows["model"].nunique() < 2:
         raise OptionError(
             f"there are not two models with {chosen} under {condition}",
             advice="name runs of several models or treatments",
         )
-    keys = ["model", "fold", "seed"]
-    once = rows.groupby(keys, sort=False)["value"].mean().reset_index()
+    once, over = blocks(rows[["model", "fold", "seed", "value"]])
     means = once.groupby("model")["value"].mean()
-    table = compared(once, value="value", by="model", over=["fold", "seed"])
+    table = compared(once, value="value", by="model", over=over)
     return table.assign(
         metric=chosen, mean=table["model"].map(means), mean_against=table["against"].map(means)
     )
+
+
+def _at_one(rows: pd.DataFrame, protocol: str | None, level: float | None) -> pd.DataFrame:
+    """The rows of one protocol and one level; several must not be taken for one."""
+    if protocol is not None:
+        rows = rows[rows["protocol"] == protocol]
+    if level is not None:
+        rows = rows[rows["level"] == level]
+    for what in ("protocol", "level"):
+        known = rows[what].unique().tolist()
+        if len(known) > 1:
+            raise OptionError(
+                f"the condition is measured at several: {what} {known}",
+                advice=f"name one with --{what}",
+            )
+    return rows

@@ -34,7 +34,7 @@ from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
 from mien.missing import Operation, Withhold, hide_important, importance, operation, unpair
 from mien.models import Model, create_model
-from mien.training import CHECKPOINT, Plan, Settings, Training, train
+from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
 
 RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
 RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
@@ -307,9 +307,10 @@ def _operation(run: Run, given: Material) -> Operation | None:
         treatment=next(t for t in run.experiment.treatments if t.label == hiding.after),
     )
     model = built(first, given)
+    set_criterion(model, first.training)
     execute(first)
     model.load_state_dict(load_file(first.path / WEIGHTS))
-    losses = _losses(model.eval(), given.dev or given.train)
+    losses = _losses(model.eval(), given.dev or given.train, first.entry.window)
     rises = importance(losses.pop(""), losses)
     rising = {name: rise for name, rise in rises.items() if rise > hiding.above}
     if not rising:
@@ -318,11 +319,12 @@ def _operation(run: Run, given: Material) -> Operation | None:
 
 
 @torch.inference_mode()
-def _losses(model: Model, examples: Sequence[Example]) -> dict[str, float]:
+def _losses(model: Model, examples: Sequence[Example], window: int | None) -> dict[str, float]:
     """The loss with everything (under the empty name) and without each modality."""
     out = {}
     for hidden in ("", *model.modalities):
-        answers = predict(model, examples, operation=Withhold((hidden,)) if hidden else None)
+        away = Withhold((hidden,)) if hidden else None
+        answers = predict(model, examples, operation=away, window=window)
         out[hidden] = float(model.criterion(answers.scores.nan_to_num(), answers.labelled, None))
     return out
 
@@ -365,6 +367,7 @@ def results_of(folder: Path) -> pd.DataFrame:
     said = json.loads(note.read_text())
     entry = ModelEntry.model_validate(said["entry"])
     return pd.read_csv(table).assign(
+        experiment=said["experiment"],
         model=entry.called,
         treatment=said["treatment"]["label"],
         fold=said["fold"],

@@ -187,16 +187,17 @@ class Comparison(Settings):
     """A question to the results: who is better than whom; t-tests over paired runs, Holm adjusted.
 
     Attributes:
-        by: whether models are compared within each treatment or treatments within each model.
-        against: label that all others are compared with.
+        by: whether models are compared within each treatment, treatments within each model, or
+            conditions of the protocol within both.
+        against: label, or condition, that all others are compared with.
         metric: by which.
         protocol: whose condition it is.
-        condition: as the protocol calls it.
+        condition: as the protocol calls it; not looked at where conditions are compared.
         level: of the condition, where it has levels.
         alternative: ``greater`` asks whether the others are above.
     """
 
-    by: Literal["model", "treatment"]
+    by: Literal["model", "treatment", "condition"]
     against: str
     metric: str
     protocol: str = "modalities"
@@ -295,8 +296,9 @@ class Experiment(Settings):
             _among("model", (number.model,), labels)
             _among("treatment", (number.treatment,) if number.treatment else (), treatments)
         for comparison in self.comparisons:
-            known = labels if comparison.by == "model" else treatments
-            _among(comparison.by, (comparison.against,), known)
+            if comparison.by != "condition":
+                known = labels if comparison.by == "model" else treatments
+                _among(comparison.by, (comparison.against,), known)
             _among("protocol", (comparison.protocol,), protocols)
             _among("metric", (comparison.metric.partition("/")[0],), list(self.metrics))
         _among("model", (*(self.quick.models or ()), *self.shown), labels)
@@ -320,7 +322,7 @@ class Experiment(Settings):
                 "training": self.training.model_copy(update={"epochs": epochs}),
                 "reported": tuple(r for r in self.reported if r.model in labels),
                 "comparisons": tuple(
-                    c for c in self.comparisons if c.by == "treatment" or c.against in labels
+                    c for c in self.comparisons if c.by != "model" or c.against in labels
                 ),
             }
         )

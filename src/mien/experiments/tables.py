@@ -9,7 +9,7 @@ import pandas as pd
 
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
-from mien.evaluation.statistics import compare, summarize
+from mien.evaluation.statistics import compare, holm, summarize
 from mien.experiments.spec import Comparison, Experiment, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
@@ -173,36 +173,57 @@ def _cell(row: pd.Series, *, spread: bool = True) -> str:
     return text if math.isnan(row["paper"]) else f"{text} [{row['paper']:.3f}]"
 
 
+def blocks(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Results as they may be paired, and the columns that say what belongs together.
+
+    Seeds of one fold share their people, so a fold counts once, as the mean of its seeds. Where
+    there is one fold, the seeds are all there is.
+    """
+    if results["fold"].nunique() < 2:
+        return results, ["fold", "seed"]
+    keys = [name for name in results if name not in {"seed", "value"}]
+    means = results.groupby(keys, sort=False, dropna=False)["value"].mean()
+    return means.reset_index(), ["fold"]
+
+
 def _compared(results: pd.DataFrame, comparison: Comparison) -> str:
     level = comparison.level
     chosen = results[results["level"].isna() if level is None else results["level"] == level]
     chosen = chosen[
-        (chosen["metric"] == comparison.metric)
-        & (chosen["protocol"] == comparison.protocol)
-        & (chosen["condition"] == comparison.condition)
+        (chosen["metric"] == comparison.metric) & (chosen["protocol"] == comparison.protocol)
     ]
-    what = f"{_titled(comparison.metric)}, {comparison.condition}"
+    what = _titled(comparison.metric)
+    if comparison.by != "condition":
+        chosen = chosen[chosen["condition"] == comparison.condition]
+        what += f", {comparison.condition}"
     what += "" if level is None else f", {level:g}"
     title = f"## Comparison by {comparison.by}: {what}"
     if chosen.empty:
         return f"{title}\n\nNothing was measured under this condition and level."
-    other = "treatment" if comparison.by == "model" else "model"
-    rows = _tested(chosen, comparison, other)
-    if not rows:
+    within = [name for name in ("treatment", "model") if name != comparison.by]
+    tests = _tested(chosen, comparison, within)
+    if tests.empty:
         return ""
-    columns = [other, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
+    rows = [
+        [str(row[column]) for column in (*within, "one", "against", "runs")]
+        + [f"{row[column]:.3f}" for column in ("difference", "t")]
+        + [f"{row[column]:.4f}" for column in ("p", "p_holm")]
+        for _, row in tests.iterrows()
+    ]
+    columns = [*within, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
+    pairs = "folds, each the mean of its seeds" if chosen["fold"].nunique() > 1 else "seeds"
     said = (
-        f"Paired t-tests over folds and seeds, {comparison.alternative}; Holm-Bonferroni within "
-        f"each {other}. Runs of one fold share their people, so p-values are too small rather "
-        "than too large."
+        f"Paired t-tests over {pairs}, {comparison.alternative}; Holm-Bonferroni over all "
+        f"{len(tests)} tests of this table."
     )
     return f"{title}\n\n{said}\n\n{_table(columns, rows)}"
 
 
-def _tested(chosen: pd.DataFrame, comparison: Comparison, other: str) -> list[list[str]]:
-    """A row of a table for each that is compared, within each of the others."""
-    rows = []
-    for name, group in chosen.groupby(other, sort=False):
+def _tested(chosen: pd.DataFrame, comparison: Comparison, within: list[str]) -> pd.DataFrame:
+    """A row for each that is compared, within each of the others."""
+    results, over = blocks(chosen)
+    tables = []
+    for keys, group in results.groupby(within, sort=False):
         labels = set(group[comparison.by])
         if len(labels) < 2 or comparison.against not in labels:
             continue
@@ -211,14 +232,15 @@ def _tested(chosen: pd.DataFrame, comparison: Comparison, other: str) -> list[li
             value="value",
             by=comparison.by,
             against=comparison.against,
-            over=["fold", "seed"],
+            over=over,
             alternative=comparison.alternative,
         )
-        for _, row in found.iterrows():
-            labelled = [str(name), str(row["model"]), str(row["against"]), str(row["runs"])]
-            numbers = [f"{row[column]:.3f}" for column in ("difference", "t")]
-            rows.append(labelled + numbers + [f"{row[column]:.4f}" for column in ("p", "p_holm")])
-    return rows
+        found = found.rename(columns={"model": "one"})
+        for column, key in zip(within, keys, strict=True):
+            found[column] = str(key)
+        tables.append(found)
+    whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return whole.assign(p_holm=holm(whole["p"])) if tables else whole
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

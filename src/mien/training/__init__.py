@@ -1,7 +1,7 @@
 """Training: losses and settings as data, strategies, one loop with exact resume."""
 
 from mien.training.batches import batches, collate, mixed, stack_targets
-from mien.training.loop import CHECKPOINT, LOG, Outcome, Plan, train
+from mien.training.loop import CHECKPOINT, LOG, Outcome, Plan, set_criterion, train
 from mien.training.settings import Criterion, Optimizer, Schedule, Settings, Training
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "batches",
     "collate",
     "mixed",
+    "set_criterion",
     "stack_targets",
     "train",
 ]

@@ -99,12 +99,16 @@ def train(model: Model, plan: Plan, fabric: Fabric | None = None) -> Outcome:
     return _Run(model, plan, fabric or Fabric(accelerator="cpu", devices=1)).finish()
 
 
+def set_criterion(model: Model, training: Training) -> None:
+    """Let a model learn by the loss that the settings name; by its own where they name none."""
+    if training.criterion is not None:
+        model.criterion = criterion(**training.criterion.model_dump(exclude_defaults=True))
+
+
 class _Run:
     def __init__(self, model: Model, plan: Plan, fabric: Fabric) -> None:
         self.model, self.plan, self.fabric = model, plan, fabric
-        chosen = plan.training.criterion
-        if chosen is not None:
-            model.criterion = criterion(**chosen.model_dump(exclude_defaults=True))
+        set_criterion(model, plan.training)
         self.strategy: Strategy = build_strategy(plan.training, model, fabric)
         self.schedules = {
             name: build_schedule(plan.training.schedule, optimizer, plan.training.epochs)

@@ -75,6 +75,8 @@ def build_schedule(chosen: settings.Schedule, optimizer: Optimizer, epochs: int)
         return _Plateau(
             optimizer,
             mode="max",
+            threshold=0.0,  # relative, as is usual, it would take a worse negative score for better
+            threshold_mode="abs",
             factor=chosen.factor,
             patience=chosen.patience,
             min_lr=chosen.lowest,

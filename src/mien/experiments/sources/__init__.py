@@ -6,7 +6,7 @@ from pydantic import Field
 
 from mien.experiments.sources._base import Places, Shape, Source, generated
 from mien.experiments.sources.continuous import JavaSedSessions, Recola, UlmTsst
-from mien.experiments.sources.published import MfnSequences, RavdessUnits
+from mien.experiments.sources.published import CmuMosei, MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import (
     CremaD,
     JavaSed,
@@ -21,6 +21,7 @@ from mien.experiments.sources.standard import Standard
 AnySource = Annotated[
     RavdessUnits
     | MfnSequences
+    | CmuMosei
     | JavaSed
     | JavaSedPixels
     | Ravdess

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Annotated, Literal
 
@@ -149,21 +150,30 @@ def _category(target: Tensor, steps: int) -> np.ndarray[tuple[int, ...], np.dtyp
 class Recola(_Continuous):
     """RECOLA as of AVEC 2016; nine people to train on, the nine of dev select and are measured.
 
+    Praveen et al. (2021, section IV) move the ratings to make up for the raters' delay, those that
+    are scored as well; here only those that are learned from move, and what is scored never does.
+
     Attributes:
-        delay: seconds that the ratings lag behind, taken off the targets.
+        delay: seconds that ratings lag behind, taken off in training. Answers then come early by as
+            much, until the ``shift`` of an experiment's post-processing, chosen on the training
+            part, puts them back.
     """
 
     name: Literal["recola"] = "recola"
     length: Annotated[int, Field(ge=2)] = 128
     stride: Annotated[int, Field(ge=1)] = 64
-    delay: Annotated[float, Field(ge=0, le=10)] = 2.4
+    delay: Annotated[float, Field(ge=0, le=10)] = 0.0
 
     @property
     def note(self) -> str:
         """What the data is."""
+        moved = (
+            f" Models learn from ratings moved {self.delay:g} s forward, for raters lag behind; the "
+            "ratings that are scored are not moved."
+        )
         return (
             "RECOLA, AVEC 2016: trained on train, selected and measured on dev, as papers do, "
-            "since the labels of test were never published."
+            f"since the labels of test were never published.{moved if self.delay else ''}"
         )
 
     def shape(self) -> Shape:
@@ -173,14 +183,14 @@ class Recola(_Continuous):
 
     def examples(self, places: Places) -> list[Example]:
         """The 18 labelled recordings."""
-        found = recola_examples(places.data / "recola")
-        return self.asked([self._advanced(example) for example in found])
+        return self.asked(recola_examples(places.data / "recola"))
 
-    def _advanced(self, example: Example) -> Example:
+    def pieces(self, example: Example) -> list[Example]:
+        """Overlapping segments, their ratings those of `delay` later; at the end nobody knows."""
         shift = round(self.delay / FRAME_SECONDS)
-        hole = torch.full((shift, *example.target.shape[1:]), float("nan"))
-        target = torch.cat([example.target[shift:], hole])
-        return Example(example.clip, example.person, example.signals, target, example.part)
+        target = torch.full_like(example.target, float("nan"))
+        target[: max(0, len(target) - shift)] = example.target[shift:]
+        return super().pieces(replace(example, target=target))
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
         """Train and dev; nobody else is measured."""

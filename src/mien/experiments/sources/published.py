@@ -1,4 +1,4 @@
-"""Sources whose features are published: RAVDESS action units and cepstra, the MFN sequences."""
+"""Sources of ready-made features: RAVDESS units and cepstra, MFN sequences, CMU-MOSEI."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from mien.corpora import (
     Fold,
     mater_folds,
     mfn_examples,
+    mosei_examples,
     official,
     ravdess_examples,
     sfav_folds,
 )
 from mien.corpora.mfn import MFN_NAMES, WORD_SECONDS
+from mien.corpora.mosei import STEP_SECONDS
 from mien.corpora.ravdess import CLIP_SECONDS, RAVDESS_EMOTIONS
 from mien.experiments.sources._base import Places, Shape, Source, paired
 from mien.models import Task
 from mien.schema import AUDIO, VIDEO
 
-_MFN_SIZES = {"mmmo": (74, 36), "pom": (43, 41), "youtube": (74, 36), "mosei": (74, 35)}
-_MFN_RANGES = {"mmmo": (1.0, 5.0), "pom": (1.0, 7.0), "mosei": (-3.0, 3.0)}
+_MFN_SIZES = {"mmmo": (74, 36), "pom": (43, 41), "youtube": (74, 36)}
+_MFN_RANGES = {"mmmo": (1.0, 5.0), "pom": (1.0, 7.0)}
 _MFN_STEPS = 20
+_MOSEI_STEPS = 24  # a sentence of about seven seconds
 
 
 class RavdessUnits(Source):
-    """RAVDESS clips as 35 action units (OpenFace) and 259 statistics of cepstra, one step each.
+    """RAVDESS clips as 35 action units (OpenFace) and 259 numbers of cepstra, one step each.
 
     Attributes:
         split: the folds of SFAV or of MATER.
@@ -40,7 +43,7 @@ class RavdessUnits(Source):
         """What the data is."""
         return (
             "RAVDESS speech, 1440 clips, 24 actors, 8 emotions; published clip-level features "
-            "(35 action units, 259 statistics of cepstra), a sequence of one step each: "
+            "(35 action units, 259 numbers of cepstra), a sequence of one step each: "
             "a stand-in for the raw video that the paper trains on."
         )
 
@@ -64,11 +67,11 @@ class MfnSequences(Source):
     """Word-aligned COVAREP and Facet sequences of 20 steps with official parts.
 
     Attributes:
-        corpus: which; ``mosei`` is read from ``mosei.npz`` in the same layout.
+        corpus: which.
     """
 
     name: Literal["mfn"] = "mfn"
-    corpus: Literal["mmmo", "pom", "youtube", "mosei"] = "mmmo"
+    corpus: Literal["mmmo", "pom", "youtube"] = "mmmo"
 
     @property
     def note(self) -> str:
@@ -80,7 +83,6 @@ class MfnSequences(Source):
             "have no face.",
             "youtube": "YouTube, negative, neutral and positive, official parts; only the 78 of "
             "269 clips of which anything was observed.",
-            "mosei": "CMU-MOSEI sequences in the layout of MFN, sentiment -3 to 3, official parts.",
         }[self.corpus]
 
     def shape(self) -> Shape:
@@ -108,4 +110,34 @@ class MfnSequences(Source):
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
         """The official parts."""
+        return (official(examples),)
+
+
+class CmuMosei(Source):
+    """CMU-MOSEI's sentences, read from the SDK's computational sequences in ``cmu_mosei``."""
+
+    name: Literal["cmu_mosei"] = "cmu_mosei"
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "CMU-MOSEI, sentences with a sentiment from -3 to 3; voice (COVAREP, 74 numbers) and "
+            f"face (Facet, 35) of the SDK, averaged over steps of {STEP_SECONDS:g} s; the SDK's "
+            "standard parts, without the videos that are in none of them."
+        )
+
+    def shape(self) -> Shape:
+        """Sentiment; about seven seconds."""
+        task = Task("dimensions", ("sentiment",), "clip", -3.0, 3.0)
+        hops = {AUDIO: STEP_SECONDS, VIDEO: STEP_SECONDS}
+        return Shape(task, paired(74, 35), hops, dict.fromkeys(hops, _MOSEI_STEPS))
+
+    def examples(self, places: Places) -> list[Example]:
+        """Sentences of the standard parts of which anything was observed."""
+        found = mosei_examples(places.data / "cmu_mosei")
+        return [example for example in found if example.part and example.observed]
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """The standard parts."""
         return (official(examples),)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from mien.corpora import (
@@ -31,7 +31,7 @@ from mien.corpora import (
 )
 from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
 from mien.corpora.ravdess import RAVDESS_EMOTIONS
-from mien.errors import OptionError
+from mien.errors import FormatError, OptionError
 from mien.experiments.degraded import CLEAN, CONDITIONS, extractor
 from mien.experiments.sources._base import Examples, Places, Shape, Source, paired
 from mien.features.face_encoder import CROP_PX
@@ -305,8 +305,10 @@ class Manifest(_Recordings):
 
     Attributes:
         path: of the table, relative to the data folder.
-        emotions: the categories to tell apart; empty where dimensions are asked.
-        dimensions: columns of the table; empty where emotions are asked.
+        emotions: the categories to tell apart, of `mien.schema.EMOTIONS`; a recording with another
+            one or none is left out. Empty where dimensions are asked.
+        dimensions: columns of the table; a recording of which none is known is left out. Empty
+            where emotions are asked.
         low: smallest value of a dimension.
         high: largest.
     """
@@ -324,9 +326,29 @@ class Manifest(_Recordings):
         """What the data is."""
         return f"The recordings of {self.path}; features of mien's own extractor."
 
+    @field_validator("emotions")
+    @classmethod
+    def _in_the_vocabulary(cls, emotions: tuple[str, ...]) -> tuple[str, ...]:
+        ordered(emotions)
+        return emotions
+
     def clips(self, places: Places) -> list[Clip]:
-        """Those of the table."""
-        return manifest_clips(places.data / self.path)
+        """Those of the table.
+
+        Raises:
+            FormatError: it has not what is asked, or no row with any of the emotions.
+        """
+        path = places.data / self.path
+        needed = ("emotion",) if self.emotions else self.dimensions
+        clips = manifest_clips(path, needed)
+        if self.emotions and not {clip.emotion for clip in clips} & {*self.emotions}:
+            there = ordered([clip.emotion for clip in clips if clip.emotion])
+            raise FormatError(
+                f"no row has the emotion {' or '.join(self.emotions)}, only {', '.join(there)}",
+                path=path,
+                advice="ask for emotions that the table has",
+            )
+        return clips
 
     def task(self) -> Task:
         """Categories or dimensions.
@@ -346,4 +368,6 @@ class Manifest(_Recordings):
         """The emotion, or the dimensions."""
         if self.emotions:
             return super().target(clip)
+        if not {*self.dimensions} & {*clip.values}:
+            return None
         return torch.tensor([clip.values.get(name, float("nan")) for name in self.dimensions])
