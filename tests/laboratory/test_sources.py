@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from mien.corpora import rotating_folds
+from mien.errors import FormatError
 from mien.experiments.sources import Places, Standard, generated
-from mien.experiments.sources.continuous import JavaSedSessions
-from mien.experiments.sources.published import MfnSequences, RavdessUnits
+from mien.experiments.sources.continuous import JavaSedSessions, Recola
+from mien.experiments.sources.published import CmuMosei, MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
 from mien.experiments.sources.simulator import RELIABILITY, Simulator
 
@@ -15,6 +17,8 @@ SOURCES = [
     RavdessUnits(),
     MfnSequences(corpus="mmmo"),
     MfnSequences(corpus="youtube"),
+    CmuMosei(),
+    Recola(delay=2.4),
     JavaSed(),
     Ravdess(hop=0.5),
     CremaD(labels="shares"),
@@ -38,6 +42,59 @@ def test_made_up_examples_have_the_shape_of_the_source(source):
         assert tuple(example.target.shape) == (*frames, *size)
         assert source.pieces(example)
     assert source.note.endswith(".")
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A table of three recordings, two of anna with emotions and one of ben with arousal."""
+    for name in ("a.mp4", "b.mp4", "c.mp4"):
+        (tmp_path / name).touch()
+    rows = ("a.mp4,anna,anger,", "b.mp4,anna,calm,", "c.mp4,ben,,0.5")
+    (tmp_path / "mine.csv").write_text("\n".join(("path,person,emotion,arousal", *rows)))
+    return Places(tmp_path, tmp_path / "kept")
+
+
+def manifest(**asked):
+    return Manifest(path="mine.csv", **asked)
+
+
+def test_a_manifest_leaves_out_what_has_no_answer_to_what_is_asked(mine):
+    emotions = manifest(emotions=("anger", "sadness"))
+    targets = [emotions.target(clip) for clip in emotions.clips(mine)]
+    assert [None if t is None else t.tolist() for t in targets] == [
+        emotions.task().names.index("anger"),
+        None,
+        None,
+    ]
+    arousal = manifest(dimensions=("arousal",))
+    targets = [arousal.target(clip) for clip in arousal.clips(mine)]
+    assert [None if t is None else t.tolist() for t in targets] == [None, None, [0.5]]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"dimensions": ("arousal", "fatigue")}, "has no column fatigue, only path, person, emo"),
+        ({"emotions": ("sadness", "fear")}, "no row has the emotion sadness or fear, only calm"),
+    ],
+)
+def test_a_manifest_without_what_is_asked_is_an_error(mine, asked, message):
+    with pytest.raises(FormatError, match=message) as caught:
+        manifest(**asked).examples(mine)
+    assert "mine.csv" in str(caught.value)
+
+
+def test_a_manifest_without_emotions_is_an_error(mine):
+    table = mine.data / "mine.csv"
+    table.write_text(table.read_text().replace("emotion", "mood").replace("anger", "1"))
+    table.write_text(table.read_text().replace("calm", "2"))
+    with pytest.raises(FormatError, match="has no column emotion, only path, person, mood, arou"):
+        manifest(emotions=("anger",)).examples(mine)
+
+
+def test_emotions_that_nobody_knows_are_named_with_those_that_are_known():
+    with pytest.raises(ValidationError, match=r"not in the vocabulary: angry; known: .*anger"):
+        manifest(emotions=("angry",))
 
 
 def test_everybody_is_tested_once_and_never_taught():

@@ -72,7 +72,7 @@ def test_a_comparison_is_of_one_level(tmp_path, protocol, title, difference):
 
 def test_a_comparison_without_its_level_says_so(tmp_path):
     text = page(tmp_path, "masked_frames, condition: audio masked")
-    assert text.rstrip().endswith("Nothing was measured under this condition and level.")
+    assert text.rstrip().endswith("Nothing was measured that could be compared.")
 
 
 def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):

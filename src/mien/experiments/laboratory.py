@@ -19,13 +19,14 @@ from mien.errors import InputError, OptionError
 from mien.evaluation.inside import AnyProtocol
 from mien.evaluation.protocols import Protocol
 from mien.evaluation.statistics import compare as compared
+from mien.experiments.comparisons import all_tests, blocks
 from mien.experiments.loading import load_experiment, parts_of, shipped
 from mien.experiments.pictures import draw
 from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
 from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, material, measured, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
-from mien.experiments.tables import blocks, markdown, summary
+from mien.experiments.tables import markdown, summary
 from mien.formats import write_text
 
 DATA_VARIABLE = "MIEN_DATA"
@@ -145,9 +146,14 @@ def _report(experiment: Experiment, command: str, options: Options) -> Report:
     drawn = draw(experiment, results, finished, target)
     text = markdown(experiment, results, table, command=command, planned=len(runs))
     pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
+    written = [page, numbers]
     write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
+    tests = all_tests(experiment, results)
+    if len(tests):
+        written.append(target / f"{experiment.name}_tests.csv")
+        write_text(written[-1], tests.to_csv(index=False, float_format="%.6g"))
     write_text(page, text + pictures)
-    return Report([page, numbers, *drawn], failures, table)
+    return Report([*written, *drawn], failures, table)
 
 
 def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from mien.errors import OptionError
 from mien.evaluation import figures
 from mien.evaluation.categories import confusion
 from mien.evaluation.measures import METRICS
@@ -18,10 +19,12 @@ from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import rank_models
 from mien.experiments.runs import PREDICTIONS, Run
 from mien.experiments.spec import Experiment
+from mien.experiments.tables import MOST_NAMES
 
 MOST_LINES = 8
 MOST_TRACES = 4
 FEWEST_RANKED = 5
+_GOLD = "target_"
 _AXES = {
     "masked_frames": "share of the frames masked",
     "noisy_windows": "windows replaced by noise",
@@ -43,6 +46,9 @@ def draw(
 
     Returns:
         The files.
+
+    Raises:
+        OptionError: a clip that is to be traced was not measured.
     """
     made = []
     for name, figure in _all(experiment, results, runs):
@@ -68,23 +74,29 @@ def _all(
     if "confusion" in experiment.figures:
         yield from _confusions(runs)
     if "traces" in experiment.figures:
-        yield from _traces(runs, shown)
+        yield from _traces(runs, shown, experiment.traced)
 
 
 def _curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
-    rows = group[(group["metric"] == metric) & group["level"].notna()]
-    for (condition, treatment), part in rows.groupby(["condition", "treatment"], sort=False):
-        yield (
-            f"{protocol} {condition} {treatment}",
-            figures.degradation(
-                part,
-                level="level",
-                value="value",
-                by="model",
-                labels=(_AXES[protocol], METRICS[metric].title),
-                title=f"{condition}; trained with {treatment}",
-            ),
-        )
+    """Of a metric and, where they are not too many, of the dimensions that it tells one by one."""
+    rows = group[group["level"].notna()]
+    each = [str(m) for m in rows["metric"].unique() if str(m).startswith(f"{metric}/")]
+    for one in (metric, *each[: len(each) if len(each) <= MOST_NAMES else 0]):
+        dimension = one.partition("/")[2]
+        title = METRICS[metric].title + (f" of {dimension}" if dimension else "")
+        of = rows[rows["metric"] == one]
+        for (condition, treatment), part in of.groupby(["condition", "treatment"], sort=False):
+            yield (
+                " ".join(filter(None, (protocol, str(condition), str(treatment), dimension))),
+                figures.degradation(
+                    part,
+                    level="level",
+                    value="value",
+                    by="model",
+                    labels=(_AXES[protocol], title),
+                    title=f"{condition}; trained with {treatment}",
+                ),
+            )
 
 
 def _entropies(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
@@ -162,28 +174,50 @@ def _confusions(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
         yield f"confusion {model} {treatment}", figures.confusion_matrix(counts, names, title=title)
 
 
-def _traces(runs: Sequence[Run], shown: Sequence[str]) -> Iterator[tuple[str, Figure]]:
-    """The first session of the first fold and seed, gold and the models' answers."""
-    first = [r for r in runs if r.fold == 0 and r.seed == r.experiment.seeds[0]]
+def _traces(
+    runs: Sequence[Run], shown: Sequence[str], traced: Sequence[str]
+) -> Iterator[tuple[str, Figure]]:
+    """Sessions of the first seed, gold and the models' answers; models may be asked differently."""
+    first = [r for r in runs if r.seed == r.experiment.seeds[0] and r.entry.called in shown]
     for treatment in dict.fromkeys(run.treatment.label for run in first):
-        chosen = [r for r in first if r.treatment.label == treatment and r.entry.called in shown]
-        chosen = chosen[:MOST_TRACES]
-        tables = {r.entry.called: pd.read_parquet(r.path / PREDICTIONS) for r in chosen}
-        one = next(iter(tables.values()))
-        clip = one["clip"].iloc[0]
-        hop = min(chosen[0].source.shape().hops.values())
-        for name in _named(one, "target_"):
-            said = {
-                model: table.loc[table["clip"] == clip, f"score_{name}"].to_numpy()
-                for model, table in tables.items()
-                if f"score_{name}" in table
-            }
-            gold = one.loc[one["clip"] == clip, f"target_{name}"].to_numpy()
-            title = f"{clip}; trained with {treatment}"
-            yield (
-                f"traces {name} {treatment}",
-                figures.traces(gold, said, hop=hop, label=name, title=title),
-            )
+        asked = [run for run in first if run.treatment.label == treatment]
+        tables = [pd.read_parquet(run.path / PREDICTIONS) for run in asked]
+        for clip in traced or [str(tables[0]["clip"].iloc[0])]:
+            found = _sessions(asked, tables, clip)
+            for name in dict.fromkeys(name for _, table in found for name in _named(table, _GOLD)):
+                yield (
+                    " ".join(filter(None, ("traces", clip if traced else "", name, treatment))),
+                    _trace(found, name, f"{clip}; trained with {treatment}"),
+                )
+
+
+def _sessions(
+    runs: Sequence[Run], tables: Sequence[pd.DataFrame], clip: str
+) -> list[tuple[Run, pd.DataFrame]]:
+    """What each model answered to one clip, in the first of its folds that tests it."""
+    found: dict[str, tuple[Run, pd.DataFrame]] = {}
+    for run, table in zip(runs, tables, strict=True):
+        rows = table[table["clip"] == clip]
+        if len(rows):
+            found.setdefault(run.entry.called, (run, rows))
+    if not found:
+        known = dict.fromkeys(str(one) for table in tables for one in table["clip"].unique())
+        raise OptionError(
+            f"no clip {clip} to trace was measured", advice=f"choose from {', '.join(known)}"
+        )
+    return list(found.values())
+
+
+def _trace(found: Sequence[tuple[Run, pd.DataFrame]], name: str, title: str) -> Figure:
+    owners = [(run, table) for run, table in found if f"{_GOLD}{name}" in table][:MOST_TRACES]
+    run, table = owners[0]
+    return figures.traces(
+        table[f"{_GOLD}{name}"].to_numpy(),
+        {run.entry.called: table[f"score_{name}"].to_numpy() for run, table in owners},
+        hop=min(run.source.shape().hops.values()),
+        label=name,
+        title=title,
+    )
 
 
 def _named(table: pd.DataFrame, prefix: str) -> list[str]:

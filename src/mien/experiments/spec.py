@@ -224,7 +224,8 @@ class Experiment(Settings):
         reported: the paper's numbers.
         comparisons: see `Comparison`.
         figures: drawn beside those that protocols with levels always get: the ``confusion`` of each
-            model's answers, or the ``traces`` of a session.
+            model's answers, or the ``traces`` of sessions.
+        traced: clips of which traces are drawn; the first of the first fold where empty.
         shown: labels of the models in curves, eight at most; the first eight where empty.
         note: what a reader of the table has to know, sentences.
         quick: see `Quick`.
@@ -244,6 +245,7 @@ class Experiment(Settings):
     reported: tuple[Reported, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     figures: tuple[Literal["confusion", "traces"], ...] = ()
+    traced: tuple[str, ...] = ()
     shown: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     note: str = ""
     quick: Quick = Quick()
@@ -284,6 +286,13 @@ class Experiment(Settings):
     def _tellable(cls, protocols: tuple[AnyProtocol, ...]) -> tuple[AnyProtocol, ...]:
         _unique("protocol", [protocol.name for protocol in protocols])
         return protocols
+
+    @field_validator("traced")
+    @classmethod
+    def _drawn(cls, traced: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if traced and "traces" not in info.data.get("figures", ()):
+            raise ValueError("clips are traced, but figures do not name traces")
+        return traced
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:

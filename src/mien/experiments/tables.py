@@ -9,7 +9,8 @@ import pandas as pd
 
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
-from mien.evaluation.statistics import compare, holm, summarize
+from mien.evaluation.statistics import summarize
+from mien.experiments.comparisons import WITHIN, tested
 from mien.experiments.spec import Comparison, Experiment, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
@@ -105,7 +106,7 @@ def markdown(
             parts.append(_by_condition(group[~leveled]))
         if leveled.any():
             parts.append(_by_level(group[leveled]))
-    parts += [_compared(results, comparison) for comparison in experiment.comparisons]
+    parts += [_compared(asked, tested(results, asked)) for asked in experiment.comparisons]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -173,74 +174,27 @@ def _cell(row: pd.Series, *, spread: bool = True) -> str:
     return text if math.isnan(row["paper"]) else f"{text} [{row['paper']:.3f}]"
 
 
-def blocks(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Results as they may be paired, and the columns that say what belongs together.
-
-    Seeds of one fold share their people, so a fold counts once, as the mean of its seeds. Where
-    there is one fold, the seeds are all there is.
-    """
-    if results["fold"].nunique() < 2:
-        return results, ["fold", "seed"]
-    keys = [name for name in results if name not in {"seed", "value"}]
-    means = results.groupby(keys, sort=False, dropna=False)["value"].mean()
-    return means.reset_index(), ["fold"]
-
-
-def _compared(results: pd.DataFrame, comparison: Comparison) -> str:
-    level = comparison.level
-    chosen = results[results["level"].isna() if level is None else results["level"] == level]
-    chosen = chosen[
-        (chosen["metric"] == comparison.metric) & (chosen["protocol"] == comparison.protocol)
-    ]
+def _compared(comparison: Comparison, tests: pd.DataFrame) -> str:
+    """One comparison as a table of the page."""
     what = _titled(comparison.metric)
-    if comparison.by != "condition":
-        chosen = chosen[chosen["condition"] == comparison.condition]
-        what += f", {comparison.condition}"
-    what += "" if level is None else f", {level:g}"
+    what += "" if comparison.by == "condition" else f", {comparison.condition}"
+    what += "" if comparison.level is None else f", {comparison.level:g}"
     title = f"## Comparison by {comparison.by}: {what}"
-    if chosen.empty:
-        return f"{title}\n\nNothing was measured under this condition and level."
-    within = [name for name in ("treatment", "model") if name != comparison.by]
-    tests = _tested(chosen, comparison, within)
     if tests.empty:
-        return ""
+        return f"{title}\n\nNothing was measured that could be compared."
+    within = [name for name in WITHIN if name != comparison.by]
     rows = [
-        [str(row[column]) for column in (*within, "one", "against", "runs")]
+        [str(row[column]) for column in (*within, "one", "against", "pairs")]
         + [f"{row[column]:.3f}" for column in ("difference", "t")]
         + [f"{row[column]:.4f}" for column in ("p", "p_holm")]
         for _, row in tests.iterrows()
     ]
     columns = [*within, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
-    pairs = "folds, each the mean of its seeds" if chosen["fold"].nunique() > 1 else "seeds"
     said = (
-        f"Paired t-tests over {pairs}, {comparison.alternative}; Holm-Bonferroni over all "
-        f"{len(tests)} tests of this table."
+        f"Paired t-tests over {tests['of'].iloc[0]}, {comparison.alternative}; Holm-Bonferroni "
+        f"over all {len(tests)} tests of this table."
     )
     return f"{title}\n\n{said}\n\n{_table(columns, rows)}"
-
-
-def _tested(chosen: pd.DataFrame, comparison: Comparison, within: list[str]) -> pd.DataFrame:
-    """A row for each that is compared, within each of the others."""
-    results, over = blocks(chosen)
-    tables = []
-    for keys, group in results.groupby(within, sort=False):
-        labels = set(group[comparison.by])
-        if len(labels) < 2 or comparison.against not in labels:
-            continue
-        found = compare(
-            group,
-            value="value",
-            by=comparison.by,
-            against=comparison.against,
-            over=over,
-            alternative=comparison.alternative,
-        )
-        found = found.rename(columns={"model": "one"})
-        for column, key in zip(within, keys, strict=True):
-            found[column] = str(key)
-        tables.append(found)
-    whole = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-    return whole.assign(p_holm=holm(whole["p"])) if tables else whole
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
