@@ -64,6 +64,19 @@ def test_errors_name_row_and_column(table, old, new, message):
     assert str(table) in str(caught.value)
 
 
+def test_a_column_that_is_asked_has_to_be_there_and_told(table):
+    table.write_text(WHOLE)
+    assert len(manifest_clips(table, ("emotion", "arousal", "part"))) == 3
+    with pytest.raises(FormatError) as caught:
+        manifest_clips(table, ("arousal", "fatigue"))
+    assert "has no column fatigue, only path, person, emotion, arousal, part" in str(caught.value)
+    assert str(table) in str(caught.value)
+    table.write_text("path,person,emotion,arousal\nclips/a.mp4,anna,,\nclips/c.wav,ben,,1\n")
+    assert len(manifest_clips(table, ("arousal",))) == 2
+    with pytest.raises(FormatError, match="column emotion is empty in every row"):
+        manifest_clips(table, ("emotion",))
+
+
 def test_a_table_that_is_no_table(table):
     with pytest.raises(InputError, match="cannot be read"):
         manifest_clips(table)

@@ -36,7 +36,7 @@ def test_padding_and_what_is_not_finite_is_masked(tmp_path):
 
 def test_parts_are_kept_and_no_two_clips_share_a_person(tmp_path):
     np.savez(tmp_path / "a.npz", **arrays())
-    examples = mfn_examples(tmp_path / "a.npz", "mosei")
+    examples = mfn_examples(tmp_path / "a.npz", "mmmo")
     assert Counter(e.part for e in examples) == {"train": 3, "valid": 1, "test": 2}
     assert [e.target.tolist() for e in examples[:3]] == [[0.0], [1.0], [2.0]]
     fold = official(examples)

@@ -5,6 +5,11 @@ import pytest
 
 from mien.corpora import MOSEI_NAMES, mosei_examples, official
 from mien.errors import FormatError, InputError, OptionError
+from mien.experiments.loading import shipped
+from mien.experiments.runner import attempt, plan
+from mien.experiments.runs import results_of
+from mien.experiments.sources import Places
+from mien.experiments.sources.published import CmuMosei
 
 FOLDS = "standard_train_fold=['aa', 'zz']\nstandard_valid_fold=['bb']\nstandard_test_fold=['cc']\n"
 
@@ -25,6 +30,8 @@ def readings(hz, seconds, width, value=1.0):
 
 @pytest.fixture
 def corpus(tmp_path):
+    tmp_path = tmp_path / "cmu_mosei"
+    tmp_path.mkdir()
     labels = np.arange(14, dtype=np.float64).reshape(2, 7) / 10
     sentences = (labels, np.array([[2.0, 4.0], [0.0, 1.5]]))
     videos = dict.fromkeys(("aa", "bb", "cc"), sentences)
@@ -103,6 +110,69 @@ def test_what_is_no_computational_sequence_is_named(corpus):
     covarep.unlink()
     with pytest.raises(InputError, match=r"holds no CMU_MOSEI_COVAREP.csd or COVAREP.csd.*SDK"):
         mosei_examples(corpus)
+
+
+def test_the_list_of_folds_is_said_to_be_in_the_sdk(corpus):
+    (corpus / "cmu_mosei_std_folds.py").unlink()
+    with pytest.raises(
+        InputError, match=r"std_folds.py: is not there.*standard_datasets/CMU_MOSEI"
+    ):
+        mosei_examples(corpus)
+
+
+def test_the_source_gives_the_standard_parts_of_what_was_observed(corpus):
+    folds = corpus / "cmu_mosei_std_folds.py"
+    folds.write_text(FOLDS.replace("['cc']", "['dd']"))
+    unlisted = readings(100, 4, 74)
+    silent = (np.zeros_like(unlisted[0]), unlisted[1])
+    voices = {"aa": unlisted, "bb": silent, "cc": unlisted, "dd": unlisted}
+    write(corpus / "COVAREP.csd", voices)
+    sentence = (np.full((1, 7), -1.5), np.array([[0.0, 4.0]]))
+    write(corpus / "CMU_MOSEI_Labels.csd", dict.fromkeys(voices, sentence))
+    source = CmuMosei()
+    examples = source.examples(Places(corpus.parent, corpus.parent))
+    # Nothing was observed of bb, and cc is in no part.
+    assert [e.person for e in examples] == ["mosei/aa", "mosei/dd"]
+    folds.write_text(FOLDS)
+    write(corpus / "COVAREP.csd", dict.fromkeys(voices, unlisted))
+    examples = source.examples(Places(corpus.parent, corpus.parent))
+    shape = source.shape()
+    for example in examples:
+        assert example.target.tolist() == [-1.5]
+        for name, sequence in example.signals.items():
+            assert tuple(sequence.values.shape[2:]) == tuple(shape.modalities[name])
+            assert sequence.hop == shape.hops[name]
+    (fold,) = source.split(examples)
+    assert (fold.train, fold.dev, fold.test) == (("mosei/aa",), ("mosei/bb",), ("mosei/cc",))
+    assert (shape.task.names, shape.task.low, shape.task.high) == (("sentiment",), -3.0, 3.0)
+
+
+def test_the_source_names_the_folder_and_where_to_get_the_corpus(tmp_path):
+    with pytest.raises(InputError, match=r"cmu_mosei: holds no .*COVAREP.csd.*MultimodalSDK"):
+        CmuMosei().examples(Places(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize("name", ["sfav_table2_mosei", "sfav_table3_mosei", "vavl_table1_mosei"])
+def test_the_tables_of_the_papers_run_from_the_published_files(corpus, name, tmp_path):
+    experiment = shipped(name).quickly()
+    entry = experiment.models[0].model_copy(update={"treatments": None})
+    training = experiment.training.model_copy(update={"epochs": 1, "batch_size": 2})
+    experiment = experiment.model_copy(
+        update={
+            "models": (entry,),
+            "treatments": experiment.treatments[:1],
+            "training": training,
+            "reported": (),
+            "comparisons": (),
+        }
+    )
+    runs = plan(experiment, Places(corpus.parent, tmp_path), tmp_path / "runs")
+    assert len(runs) == 1
+    assert attempt(runs[0]) is None
+    table = results_of(runs[0].path)
+    mae = table[(table["condition"] == "everything") & (table["metric"] == "mae")]
+    # Sentiment goes from -3 to 3, and so do the answers.
+    assert 0 <= float(mae["value"].iloc[0]) < 6
 
 
 def test_without_h5py_the_error_says_so(tmp_path, monkeypatch):

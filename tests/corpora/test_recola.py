@@ -1,9 +1,15 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from mien.corpora import avec2016, recola_examples
 from mien.errors import FormatError, InputError
+from mien.experiments.loading import shipped
+from mien.experiments.runner import attempt, plan
+from mien.experiments.runs import PREDICTIONS
+from mien.experiments.sources import Places
+from mien.experiments.sources.continuous import Recola
 
 FRAMES = 6
 
@@ -21,6 +27,7 @@ def arff(path, columns, rows, step=0.04):
 
 @pytest.fixture
 def corpus(tmp_path):
+    tmp_path = tmp_path / "recola"
     draw = np.random.default_rng(0)
     for name in ("train_1", "dev_9"):
         for shift, dimension in enumerate(("arousal", "valence")):
@@ -65,6 +72,57 @@ def test_one_modality_is_enough_and_tables_may_be_separated_by_semicolons(corpus
     signals = recola_examples(corpus, {"physiology": "features_ECG/arousal"})[0].signals
     assert list(signals) == ["physiology"]
     assert signals["physiology"].values[0, 2].tolist() == [3.0, -3.0]
+
+
+def test_only_ratings_that_are_learned_from_are_moved_by_the_delay(corpus, tmp_path):
+    places = Places(corpus.parent, tmp_path)
+    published = recola_examples(corpus)
+    source = Recola(delay=0.08, length=4, stride=2, dimension="valence")
+    examples = source.examples(places)
+    for given, example in zip(published, examples, strict=True):
+        assert torch.equal(example.target, given.target[:, 1:])
+        first, second = source.pieces(example)
+        assert torch.equal(first.target, given.target[2:6, 1:])
+        assert torch.equal(second.target[:2], given.target[4:6, 1:])
+        assert second.target[2:].isnan().all()
+        assert torch.equal(second.signals["audio"].values, given.signals["audio"].values[:, 2:6])
+    assert "0.08 s later; the ratings that are scored are as published" in source.note
+    longer = Recola(delay=10, length=4, stride=2).pieces(published[0])
+    assert all(piece.target.isnan().all() for piece in longer)
+
+
+def test_an_experiment_measures_on_the_ratings_as_published(corpus, tmp_path):
+    places = Places(corpus.parent, tmp_path)
+    experiment = shipped("ca_table2").quickly()
+    experiment = experiment.model_copy(
+        update={
+            "data": Recola(delay=0.08),
+            "models": experiment.models[:1],
+            "reported": (),
+            "comparisons": (),
+        }
+    )
+    run = plan(experiment, places, tmp_path / "runs")[0]
+    assert attempt(run) is None
+    answers = pd.read_parquet(run.path / PREDICTIONS)
+    dev = recola_examples(corpus)[0]
+    for column, dimension in enumerate(("arousal", "valence")):
+        gold = answers[f"target_{dimension}"].to_numpy()
+        np.testing.assert_allclose(gold, dev.target[:, column].numpy())
+
+
+@pytest.mark.parametrize("name", ["ca_table2", "ca_table3", "ca_figure2"])
+def test_answers_that_come_early_are_put_back(name):
+    experiment = shipped(name)
+    assert experiment.data.delay > 0
+    assert "shift" in experiment.post_processing.steps
+
+
+def test_without_a_delay_pieces_have_the_ratings_as_published(corpus):
+    example = recola_examples(corpus)[0]
+    source = Recola(length=FRAMES)
+    assert torch.equal(source.pieces(example)[0].target, example.target)
+    assert "later" not in source.note
 
 
 def test_what_is_missing_or_wrong_is_named(corpus):

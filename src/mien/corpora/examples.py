@@ -46,7 +46,7 @@ def segments(example: Example, length: int, hop: int) -> list[Example]:
 
     A piece starts every ``hop`` steps until one reaches the end, which may be shorter than the
     others: 600 steps give eight pieces of 250 with a hop of 50. So does MMTE train
-    (Vazquez-Rodriguez et al. 2023, section 4.1), as did the MuSe challenges.
+    (Vazquez-Rodriguez et al. 2023, section 5.3), as did the MuSe challenges.
 
     Args:
         example: with signals ``(1, time, …)`` and a target ``(time, …)`` of the same steps.

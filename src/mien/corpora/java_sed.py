@@ -1,7 +1,7 @@
 """Java-SED: Javanese speech with six acted emotions, eight actors with video and sound.
 
-Names are ``AA-BB-CC_DD``: actor, sentence, emotion, take. Take 01 has video; takes 02 to 07 are
-sound only.
+Arifin, F. et al. (2022). Development of Javanese speech emotion database (Java-SED). Names are
+``AA-BB-CC_DD``: actor, sentence, emotion, take. Take 01 has video; takes 02 to 07 are sound only.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ EMOTION_CODES = {
 }
 
 
+_VIDEO_SOURCE = "Java-SED's clips are at github.com/2black0/video-emotion-recognition-javanese"
+_VOICE_SOURCE = "Java-SED's voices are at github.com/2black0/sound-emotion-recognition-javanese"
+
+
 def _clip(path: Path) -> Clip:
     actor, _, rest = path.stem.split("-")
     emotion = emotion_of(rest.split("_")[0], EMOTION_CODES, path)
@@ -31,14 +35,20 @@ def java_sed_clips(folder: Path) -> list[Clip]:
 
     Args:
         folder: the one that holds the mp4 files.
+
+    Raises:
+        InputError: there are none, or one has an unknown emotion.
     """
-    return [_clip(path) for path in files(folder, "*.mp4")]
+    return [_clip(path) for path in files(folder, "*.mp4", _VIDEO_SOURCE)]
 
 
 def java_sed_voices(folder: Path) -> list[Clip]:
-    """The 1,152 further takes, sound only.
+    """The further takes, 02 to 07, sound only: 144 of each actor; take 01 is that of the clip.
 
     Args:
-        folder: the one that holds the ogg files.
+        folder: the one that holds the files, ``.wav`` as published or of any other kind.
+
+    Raises:
+        InputError: there are none, or one has an unknown emotion.
     """
-    return [_clip(path) for path in files(folder, "*.ogg")]
+    return [_clip(path) for path in files(folder, "*_0[2-7].*", _VOICE_SOURCE)]

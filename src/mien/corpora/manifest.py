@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 from mien import schema
@@ -23,7 +24,7 @@ _PARTS = ("train", "valid", "test")
 _LAYOUT = "a manifest has the columns path and person, and may have emotion, part and dimensions"
 
 
-def manifest_clips(path: Path) -> list[Clip]:
+def manifest_clips(path: Path, needed: Iterable[str] = ()) -> list[Clip]:
     """The recordings that a table names.
 
     The table is UTF-8, separated by commas, with a row of column names. ``path`` is relative to the
@@ -34,6 +35,7 @@ def manifest_clips(path: Path) -> list[Clip]:
 
     Args:
         path: the table.
+        needed: columns that it must have beside path and person, and not empty in every row.
 
     Returns:
         A clip for each row, in order.
@@ -43,10 +45,11 @@ def manifest_clips(path: Path) -> list[Clip]:
         FormatError: a column is missing, or a field is not what its column asks for; the message
             names the row, counted as a spreadsheet does, and the column.
     """
+    wanted = tuple(needed)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            _check_columns(list(reader.fieldnames or ()), path)
+            _check_columns(list(reader.fieldnames or ()), wanted, path)
             clips = [_Row(row, number, path).clip() for number, row in enumerate(reader, start=2)]
     except OSError as error:
         raise InputError(
@@ -57,13 +60,18 @@ def manifest_clips(path: Path) -> list[Clip]:
     if not clips:
         raise FormatError("names no recording", path=path, advice=_LAYOUT)
     _check_once(clips, path)
+    _check_told(clips, wanted, path)
     return clips
 
 
-def _check_columns(columns: list[str], path: Path) -> None:
-    missing = [column for column in _NEEDED if column not in columns]
+def _check_columns(columns: list[str], needed: tuple[str, ...], path: Path) -> None:
+    missing = [column for column in (*_NEEDED, *needed) if column not in columns]
     if missing:
-        raise FormatError(f"has no column {', '.join(missing)}", path=path, advice=_LAYOUT)
+        raise FormatError(
+            f"has no column {', '.join(missing)}, only {', '.join(columns) or 'none'}",
+            path=path,
+            advice=_LAYOUT,
+        )
     if len(set(columns)) < len(columns) or "" in columns:
         raise FormatError("has a column twice, or one without a name", path=path, advice=_LAYOUT)
 
@@ -79,6 +87,19 @@ def _check_once(clips: list[Clip], path: Path) -> None:
                 advice="name each recording once",
             )
         seen[where] = number
+
+
+def _check_told(clips: list[Clip], needed: tuple[str, ...], path: Path) -> None:
+    told = {"emotion" for clip in clips if clip.emotion}
+    told |= {"part" for clip in clips if clip.part}
+    told |= {name for clip in clips for name in clip.values}
+    empty = [column for column in needed if column not in told]
+    if empty:
+        raise FormatError(
+            f"column {', '.join(empty)} is empty in every row",
+            path=path,
+            advice="fill in what is known, or do not ask for it",
+        )
 
 
 class _Row:

@@ -29,7 +29,6 @@ MFN_NAMES = {
     "mmmo": ("sentiment",),
     "pom": tuple(f"rating_{number:02d}" for number in range(1, 18)),
     "youtube": SENTIMENTS,
-    "mosei": ("sentiment",),
 }
 _SOURCE = "the sequences are linked from github.com/pliang279/MFN"
 
@@ -44,8 +43,8 @@ def mfn_examples(path: Path, corpus: str) -> list[Example]:
     Args:
         path: an ``.npz`` with ``audio_train`` ``(n, time, width)``, ``video_train`` and
             ``labels_train``, and the same of ``valid`` and ``test``.
-        corpus: ``mmmo`` (sentiment, 1 to 5), ``pom`` (17 ratings, up to 7), ``youtube`` (an index
-            into `SENTIMENTS`) or ``mosei`` (sentiment, -3 to 3).
+        corpus: ``mmmo`` (sentiment, 1 to 5), ``pom`` (17 ratings, up to 7) or ``youtube`` (an index
+            into `SENTIMENTS`).
 
     Returns:
         Examples with the names of `MFN_NAMES`; the hop is a word's mean length, 0.3 s.

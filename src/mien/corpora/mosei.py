@@ -2,8 +2,7 @@
 
 Zadeh, A. et al. (2018). Multimodal language analysis in the wild. ACL. Read from the computational
 sequences (``.csd``, which is HDF5) of the CMU Multimodal SDK: a group of each video with
-``features`` ``(steps, width)`` and ``intervals`` ``(steps, 2)`` in seconds. Copies that are aligned
-to words, as ``.npz``, are read by `mien.corpora.mfn_examples`.
+``features`` ``(steps, width)`` and ``intervals`` ``(steps, 2)`` in seconds.
 """
 
 from __future__ import annotations
@@ -40,10 +39,12 @@ _FOLD_NAMES = {
     "standard_test_fold": "test",
 }
 _SOURCE = "get it with github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
+_FOLDS_SOURCE = f"{_SOURCE}, which has it in mmsdk/mmdatasdk/dataset/standard_datasets/CMU_MOSEI"
+STEP_SECONDS = 0.3  # about a word
 
 
 def mosei_examples(
-    folder: Path, names: tuple[str, ...] = ("sentiment",), hop: float = 0.3
+    folder: Path, names: tuple[str, ...] = ("sentiment",), hop: float = STEP_SECONDS
 ) -> list[Example]:
     """Every labelled sentence: voice (COVAREP, 74 numbers) and face (Facet, 35).
 
@@ -72,7 +73,7 @@ def mosei_examples(
             advice=f"give names out of {', '.join(MOSEI_NAMES)} and a positive hop",
         )
     paths = {kind: first_of(folder, tried, _SOURCE) for kind, tried in _FILES.items()}
-    parts = _parts(require(folder / _FOLDS, _SOURCE))
+    parts = _parts(require(folder / _FOLDS, _FOLDS_SOURCE))
     with ExitStack() as opened:
         labels, voice, face = (
             opened.enter_context(closing(_Sequences(paths[kind])))

@@ -31,6 +31,11 @@ EMOTION_CODES = {
 RAVDESS_EMOTIONS = ordered(tuple(EMOTION_CODES.values()))
 CLIP_SECONDS = 3.6  # the mean length of a clip, by SFAV
 _SOURCE = "RAVDESS is at zenodo.org/records/1188976"
+_FEATURES_SOURCE = (
+    "it holds features of whole clips and is no part of RAVDESS: make it from the recordings at "
+    "zenodo.org/records/1188976 with OpenFace and mel cepstra, or let mien read the recordings "
+    "themselves with data: {name: ravdess}"
+)
 
 
 def ravdess_clips(folder: Path) -> list[Clip]:
@@ -58,9 +63,11 @@ def ravdess_voices(folder: Path) -> list[Clip]:
 def ravdess_examples(path: Path) -> list[Example]:
     """One-step features of the speech clips with face and voice.
 
-    ``video`` are 35 action units (OpenFace), ``audio`` 259 statistics of mel cepstra; both say one
-    thing about a whole clip, so each is a sequence of one step with the hop of a mean clip, 3.6 s.
-    The target is an index into `RAVDESS_EMOTIONS`.
+    ``video`` are 35 action units of OpenFace, 17 intensities and the shares of frames in which each
+    of 18 is there; ``audio`` are 259 numbers, which by comparison with the recordings are the mean
+    of the mel cepstra in each of 259 frames over three seconds. Each modality describes a clip as a
+    whole, so it is a sequence of one step with the hop of a mean clip, 3.6 s. The target is an
+    index into `RAVDESS_EMOTIONS`.
 
     Args:
         path: an ``.npz`` with ``clip`` ``(n,)``, ``face_action_units`` ``(n, 35)`` and
@@ -71,7 +78,7 @@ def ravdess_examples(path: Path) -> list[Example]:
         FormatError: it is no such file.
     """
     names = ("clip", "face_action_units", "audio_mfcc")
-    archive = read_arrays(path, names, _SOURCE)
+    archive = read_arrays(path, names, _FEATURES_SOURCE)
     examples = []
     for clip, face, voice in zip(*(archive[name] for name in names), strict=True):
         fields = str(clip).split("-")

@@ -174,7 +174,7 @@ def avec2016() -> Fold:
 def muse(examples: Iterable[OfPart], seed: int = 0) -> Fold:
     """Ulm-TSST as MMTE divides it: 35, 10 and 10 people out of the labelled 55.
 
-    The challenge's test labels are not public, so Vazquez-Rodriguez et al. (2023, section 4.1) draw
+    The challenge's test labels are not public, so Vazquez-Rodriguez et al. (2023, section 5.1) draw
     six people of the official train part and four of the official devel part for test; the other
     35 train, the other ten are dev. Their draw is not published, ours has a seed.
 

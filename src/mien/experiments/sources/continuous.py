@@ -168,8 +168,8 @@ class Recola(_Continuous):
     def note(self) -> str:
         """What the data is."""
         moved = (
-            f" Models learn from ratings moved {self.delay:g} s forward, for raters lag behind; the "
-            "ratings that are scored are not moved."
+            f" Raters lag behind: models learn to answer the rating of {self.delay:g} s later; the "
+            "ratings that are scored are as published."
         )
         return (
             "RECOLA, AVEC 2016: trained on train, selected and measured on dev, as papers do, "
