@@ -4,8 +4,10 @@
 
 The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
 cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
-where there is one, and ``±`` in front of the table adds the deviation over runs. One number is of
-the data itself: ``{mmmo median}``.
+where there is one, and ``±`` in front of the table adds the deviation over runs.
+``{p|table|by|metric|condition|within|one}`` is Holm's p of a comparison by ``model``, ``treatment``
+or ``condition``: ``one`` against what it is compared with, within a treatment or a model. One
+number is of the data itself: ``{mmmo median}``.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ def number(place: str, *, spread: bool) -> str:
     """
     if place == MEDIAN:
         return f"{error_of_the_median():.3f}"
+    if place.startswith("p|"):
+        return adjusted_p(*place.split("|")[1:])
     name, model, treatment, condition, metric, *level = place.split("|")
     rows = table(name)
     chosen = rows[
@@ -59,6 +63,29 @@ def number(place: str, *, spread: bool) -> str:
         raise SystemExit(f"{place}: {len(values)} rows")
     mean, deviation = values.iloc[0]
     return f"{mean:.3f} ± {deviation:.3f}" if spread else f"{mean:.3f}"
+
+
+def adjusted_p(name: str, by: str, metric: str, condition: str, within: str, one: str) -> str:
+    """Holm's p of one test, as text.
+
+    Raises:
+        SystemExit: no test, or more than one, is at that place.
+    """
+    rows = table(f"{name}_tests")
+    other = "model" if by == "treatment" else "treatment"
+    chosen = rows[
+        (rows["by"] == by)
+        & (rows["metric"] == metric)
+        & (rows["condition"] == condition)
+        & (rows[other] == within)
+        & (rows["one"] == one)
+    ]
+    if len(chosen) != 1:
+        raise SystemExit(
+            f"{name}, {by}, {metric}, {condition}, {within}, {one}: {len(chosen)} tests"
+        )
+    p = chosen["p_holm"].iloc[0]
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def error_of_the_median() -> float:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def test_stopped_anywhere_it_ends_in_the_same_weights(name, tmp_path, monkeypatc
 
 CHILD = """
 import sys, time, torch
+from dataclasses import replace
 from pathlib import Path
 torch.set_num_threads(1)
 from mien.training import Optimizer, Plan, Training, train
@@ -168,6 +170,14 @@ def test_schedules_move_the_rate(schedule, rates):
     for score in (0.5, -0.5):  # a negative error is a score, too
         outcome = train(model(), plan(training=training, score=lambda _, same=score: same))
         assert [row["learning_rate"] for row in outcome.rows] == pytest.approx(rates, rel=1e-6)
+
+
+def test_it_tells_how_far_it_is():
+    shares = []
+    train(model(), replace(plan(), tell=shares.append))
+    assert shares == sorted(shares)
+    assert len(shares) > TRAINING.epochs
+    assert (0 < shares[0] < 1 / TRAINING.epochs, shares[-1]) == (True, 1.0)
 
 
 def test_the_log_has_a_row_an_epoch(tmp_path):

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mien.errors import MienError, OptionError
-from mien.experiments.runs import Run, done, execute, folds_of, results_of
+from mien.experiments.runs import Run, Tell, done, execute, folds_of, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
 
@@ -137,9 +137,14 @@ def run_all(
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("runs", total=len(runs), completed=len(runs) - len(left))
+        within = progress.add_task("this run, %", total=100, visible=False)
+
+        def tell(share: float) -> None:
+            progress.update(within, completed=100 * share, visible=True)
+
         alone = hardware.accelerator != "cpu" or hardware.devices > 1
         at_once = workers or (1 if alone else os.cpu_count() or 1)
-        for run, error in _each(left, at_once, hardware):
+        for run, error in _each(left, at_once, hardware, tell):
             progress.advance(bar)
             if error is not None:
                 failures.append(Failure(run, error))
@@ -148,11 +153,12 @@ def run_all(
 
 
 def _each(
-    runs: Sequence[Run], workers: int, hardware: Hardware
+    runs: Sequence[Run], workers: int, hardware: Hardware, tell: Tell
 ) -> Iterator[tuple[Run, str | None]]:
+    """Each run and what went wrong with it; only a run in this process tells how far it is."""
     if workers == 1 or len(runs) < 2:
         for run in runs:
-            yield run, attempt(run, hardware)
+            yield run, attempt(run, hardware, tell)
         return
     context = multiprocessing.get_context("spawn")
     # Runs of the second wave build on those of the first.
@@ -180,12 +186,12 @@ def _alone(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def attempt(run: Run, hardware: Hardware = ONE_CPU) -> str | None:
+def attempt(run: Run, hardware: Hardware = ONE_CPU, tell: Tell | None = None) -> str | None:
     """Execute a run; what went wrong, if it did."""
     try:
         fabric = hardware.fabric()
         if hardware.devices == 1:
-            execute(run, fabric)
+            execute(run, fabric, tell)
         else:
             fabric.launch(partial(_together, run=run))
     except MienError as error:

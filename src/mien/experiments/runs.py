@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, t
 
 RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
 RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
+Tell = Callable[[float], None]
 _SOURCE: TypeAdapter[Source] = TypeAdapter(AnySource)
 
 
@@ -211,8 +212,13 @@ def _noted(run: Run) -> tuple[str, str]:
     return note["trained"], note["measured"]
 
 
-def execute(run: Run, fabric: Fabric | None = None) -> Path:
+def execute(run: Run, fabric: Fabric | None = None, tell: Tell | None = None) -> Path:
     """Train and measure, as far as that was not done before.
+
+    Args:
+        run: which.
+        fabric: launched; one process on the CPU where None.
+        tell: is told the share of the training that is done.
 
     Returns:
         The run's folder.
@@ -229,7 +235,7 @@ def execute(run: Run, fabric: Fabric | None = None) -> Path:
     if trained:
         model.load_state_dict(load_file(run.path / WEIGHTS))
     else:
-        _learn(run, model, given, fabric)
+        _learn(run, model, given, fabric, tell)
     if fabric is not None and not fabric.is_global_zero:
         return run.path  # the first process measures and writes
     _note(run, measured="")
@@ -248,7 +254,9 @@ def _note(run: Run, measured: str) -> None:
     write_text(run.path / RUN, json.dumps({**note, "measures": run.measures()}, indent=2) + "\n")
 
 
-def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> None:
+def _learn(
+    run: Run, model: Model, given: Material, fabric: Fabric | None, tell: Tell | None
+) -> None:
     examples = [piece for example in _taught(run, given) for piece in run.source.pieces(example)]
     usable = [e for e in examples if _usable(e, model)]
     select = run.training.select
@@ -260,6 +268,7 @@ def _learn(run: Run, model: Model, given: Material, fabric: Fabric | None) -> No
         operation=_operation(run, given),
         folder=run.path,
         mark=mark(run.described()),
+        tell=tell,
     )
     train(model, plan, fabric)
     if fabric is not None and not fabric.is_global_zero:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class Plan:
         folder: for the checkpoint and the log, made if need be; None to keep nothing.
         mark: of data and model, so that no other training's checkpoint is taken.
         every: seconds between checkpoints within an epoch and between epochs.
+        tell: is told after each step which share of all steps is done; patience may end it sooner.
     """
 
     examples: Sequence[Example]
@@ -61,6 +63,7 @@ class Plan:
     folder: Path | None = None
     mark: str = ""
     every: float = 30.0
+    tell: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,7 @@ class _Run:
         ):
             standing.loss += self._step(batch)
             standing.step += 1
+            self._tell()
             self._save()
         self.model.eval()
         with torch.inference_mode():
@@ -168,6 +172,12 @@ class _Run:
             schedule.advance(score)
         standing.epoch, standing.step, standing.loss = standing.epoch + 1, 0, 0.0
         self._save()
+
+    def _tell(self) -> None:
+        training, standing = self.plan.training, self.standing
+        if self.plan.tell is not None:
+            steps = math.ceil(len(self.plan.examples) / training.batch_size)
+            self.plan.tell((standing.epoch + min(standing.step / steps, 1)) / training.epochs)
 
     def _step(self, batch: list[Example]) -> float:
         fabric, standing = self.fabric, self.standing
