@@ -125,14 +125,14 @@ def tlstm(batch: int) -> tuple[Side, Side]:
 
 
 def one_direction(batch: int, *, name: str) -> tuple[Side, Side]:
-    """TAV or TVA on features; the plain side has features before time, as released."""
+    """TAV or TVA on features; the plain side has audio's before time, as released."""
     given, target = inputs(batch, RAVDESS), classes(batch, len(EIGHT.names))
     model = create_model(name, task=EIGHT, modalities=_sizes(RAVDESS))
     plain = OneDirection(len(EIGHT.names), audio_asks=name == "tva")
     _lively(model)
     stages = (f"stages.{stage}.{side}" for side in ("audio", "video") for stage in (0, 1))
     _fill(plain, _of(model, *stages, "classifier", "block"))
-    turned = [x.transpose(1, 2).contiguous() for x in given.values()]
+    turned = given["audio"].transpose(1, 2).contiguous(), given["video"]
     other = Side(plain, lambda: plain(*turned), lambda: F.cross_entropy(plain(*turned), target))
     return ours(model, observed(given), target), other
 

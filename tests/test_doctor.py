@@ -2,7 +2,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mien import __version__, weights
-from mien.cli import app
+from mien.cli import app, main
 
 
 def doctor(*arguments: str):
@@ -48,6 +48,26 @@ def test_models_lists_everything():
     assert done.exit_code == 0, done.output
     for name in ("sfav_ia", "mmte_ammtd", "vavl", "cross_attention", "mater", "linear_probe"):
         assert name in done.output
+
+
+def test_a_table_of_models_that_goes_into_a_pipe_is_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = CliRunner().invoke(app, ["models", "--audio", "12", "--video", "7"])
+    assert done.exit_code == 0, done.output
+    assert "…" not in done.output
+    row = next(line for line in done.output.splitlines() if "mmte_fc" in line)
+    assert "Vazquez-Rodriguez et al. 2023, 6.1" in row
+    assert "left out, then zeros" in row
+    assert "12 features of audio and 7 of video, 7 categories per clip" in done.output
+
+
+@pytest.mark.parametrize("option", ["--audio", "--video"])
+def test_models_for_no_features_are_an_error(option, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["mien", "models", option, "0"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code != 0
+    assert f"{option[2:]} has 0 features" in capsys.readouterr().err
 
 
 def test_formats_lists_everything():

@@ -1,11 +1,13 @@
-"""The released mathematics of five systems, written out plainly, to time ours against.
+"""The mathematics of mien's models, written out plainly, to time ours against.
 
 The official implementations do not run beside mien: some need text, other versions of torch or
-packages of their own. These are what their papers and releases compute, in our own words, as such
-code is usually written: attention with its weights materialised, every step computed even where
-only the last is read, every picture of an enlarged batch looked at. They know no masks and take
-complete batches only. Parameters have their official names, so that one set of weights goes into
-both (`mien.models.from_official`) and both must give the same scores; a test holds them to it.
+packages of their own, and some were never released. These are what papers and releases compute, in
+our own words, as such code is usually written: attention with its weights materialised or by
+PyTorch's own layers, every step computed even where only the last is read, keys and values of the
+past made anew at each step, every picture of an enlarged batch looked at. They know no masks and
+take complete batches only. One set of weights goes into both, where parameters have official names
+by these (`mien.models.from_official`), else in their order (`copy_in_order`), and both must give
+the same scores; a test holds them to it.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class SelfAttention(Concatenation):
         """``(batch, steps, width)``."""
         query, key, value = self.project(x).chunk(3, dim=2)
         weights = torch.softmax(query @ key.transpose(1, 2) / math.sqrt(HIDDEN), dim=2)
-        return weights @ value
+        found: Tensor = weights @ value
+        return found
 
 
 class TwoStages(nn.Module):

@@ -35,12 +35,12 @@ class Block(nn.Module):
     def forward(self, x: Tensor, other: Tensor) -> Tensor:
         """``(batch, steps, width)``."""
         x = self.attn(self.norm1_q(x), self.norm1_k(other))[0]
-        inner = self.conv2(F.gelu(self.conv1(self.norm2(x).transpose(1, 2))))
+        inner: Tensor = self.conv2(F.gelu(self.conv1(self.norm2(x).transpose(1, 2))))
         return x + inner.transpose(1, 2)
 
 
 class OneDirection(nn.Module):
-    """``(batch, 10, 156)`` and ``(batch, 1024, 15)`` to scores; video asks in TAV, audio in TVA."""
+    """``(batch, 10, 156)`` and ``(batch, 15, 1024)`` to scores; video asks in TAV, audio in TVA."""
 
     def __init__(self, names: int, *, audio_asks: bool) -> None:
         super().__init__()
@@ -52,7 +52,8 @@ class OneDirection(nn.Module):
 
     def forward(self, audio: Tensor, video: Tensor) -> Tensor:
         """``(batch, names)``."""
-        heard, seen = self.audio(audio).transpose(1, 2), self.video(video).transpose(1, 2)
+        heard = self.audio(audio).transpose(1, 2)
+        seen = self.video(video.permute(0, 2, 1)).transpose(1, 2)
         fused = self.block(heard, seen) if self.audio_asks else self.block(seen, heard)
         scores: Tensor = self.classifier(fused.mean(dim=1))
         return scores

@@ -24,6 +24,7 @@ app = typer.Typer(
 _out = Console(highlight=False, soft_wrap=True)
 _err = Console(stderr=True, highlight=False, soft_wrap=True)
 
+_NO_EDGE = 1000  # columns, more than any table takes
 FAILED = 1
 WRONG_USE = 2
 
@@ -120,15 +121,21 @@ def models(
     from rich.table import Table
 
     from mien import weights
-    from mien.models import describe_model, list_models, list_trained
+    from mien.models import COUNTED, describe_model, list_models, list_trained
 
-    table = Table("name", "paper", "parameters", "tasks", "a missing modality", box=box.SIMPLE)
+    caption = (
+        f"Parameters are those for {audio} features of audio and {video} of video, "
+        f"{len(COUNTED)} categories per clip."
+    )
+    headings = ("name", "paper", "parameters", "tasks", "a missing modality")
+    table = Table(*headings, box=box.SIMPLE, caption=caption, caption_justify="left")
     table.columns[0].no_wrap, table.columns[2].justify = True, "right"
     for name in list_models():
         facts = describe_model(name, {"audio": audio, "video": video})
         tasks = "all four" if len(facts.tasks) == 4 else ", ".join(facts.tasks)
         table.add_row(name, facts.paper, f"{facts.parameters:,}", tasks, facts.missing)
-    _out.print(table)
+    # A file or a pipe has no edge to keep to, and what reads it wants every name whole.
+    (_out if _out.is_terminal else Console(highlight=False, width=_NO_EDGE)).print(table)
     _out.print("Trained, for `mien analyze --model`:")
     files = weights.trained()
     for name in list_trained():

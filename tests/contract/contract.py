@@ -26,10 +26,12 @@ from contract.material import (
     padded,
     poisoned,
     scores,
+    shortened,
     steps_of,
     subsets,
+    uneven,
 )
-from mien.errors import NothingPresent
+from mien.errors import NothingPresent, OptionError, WeightError
 from mien.models._base import Task
 from mien.signals import Sequence, Signals
 
@@ -90,11 +92,12 @@ def check_contract(
 
 
 def gives_the_promised_shape(subject: Subject, task: Task) -> None:
-    signals = subject.signals()
-    found = scores(subject.create(task), signals)
-    time = (steps_of(signals),) if task.per == "frame" else ()
-    assert found.shape == (signals.batch, *time, len(task.names)), tuple(found.shape)
-    assert found.dtype == torch.float32
+    model, whole = subject.create(task), subject.signals()
+    for case, signals in (("as long as each other", whole), *uneven(whole)):
+        found = scores(model, signals)
+        time = (steps_of(signals),) if task.per == "frame" else ()
+        assert found.shape == (signals.batch, *time, len(task.names)), (case, tuple(found.shape))
+        assert found.dtype == torch.float32
 
 
 def is_finite_for_each_subset(subject: Subject, task: Task) -> None:
@@ -135,7 +138,8 @@ def ignores_values_that_are_not_valid(subject: Subject, task: Task) -> None:
 
 def ignores_padding(subject: Subject, task: Task) -> None:
     model, whole = subject.create(task), subject.signals()
-    for signals in [mixed(whole), *(only(whole, names) for names in subsets(tuple(whole)))]:
+    short = [mixed(signals) for _, signals in uneven(whole)]
+    for signals in [mixed(whole), *short, *(only(whole, n) for n in subsets(tuple(whole)))]:
         expected, found = scores(model, signals), scores(model, padded(signals, float("nan")))
         assert bool(found.isfinite().all()), "padding makes scores that are not finite"
         words = f"padding behind {', '.join(signals)}"
@@ -144,7 +148,8 @@ def ignores_padding(subject: Subject, task: Task) -> None:
 
 def treats_each_item_alone(subject: Subject, task: Task) -> None:
     model, signals = subject.create(task), subject.signals()
-    for case, batch in (("complete", signals), ("mixed", mixed(signals))):
+    some = [(f"mixed, {case}", mixed(short)) for case, short in uneven(signals)]
+    for case, batch in (("complete", signals), ("mixed", mixed(signals)), *some):
         together = scores(model, batch)
         for index in range(batch.batch):
             alone = scores(model, item(batch, index))
@@ -238,6 +243,40 @@ def keeps_its_numbers_in_a_file(subject: Subject, task: Task) -> None:
     assert torch.equal(scores(again, signals), scores(model, signals))
 
 
+def does_not_mind_the_order_of_its_modalities(subject: Subject, task: Task) -> None:
+    """Or says so, where the order means something."""
+    model, signals = subject.create(task), mixed(subject.signals())
+    other = replace(subject, modalities=dict(reversed(subject.modalities.items()))).create(task, 11)
+    if model.ordered and len(subject.modalities) > 1:
+        with pytest.raises(WeightError, match="asks"):
+            other.load_state_dict(model.state_dict(), strict=True)
+        return
+    other.load_state_dict(model.state_dict(), strict=True)
+    assert_equal(subject, scores(other, signals), scores(model, signals), "another order")
+
+
+def takes_what_has_no_step_as_missing(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    names = tuple(signals)
+    for name in names if len(names) > 1 else ():
+        rest = tuple(other for other in names if other != name)
+        found = scores(model, shortened(signals, (name,), 0))
+        assert_equal(subject, found, scores(model, only(signals, rest)), f"{name} without a step")
+    with pytest.raises(NothingPresent):
+        model(shortened(signals, names, 0))
+
+
+def refuses_another_number_of_features(subject: Subject, task: Task) -> None:
+    model, signals = subject.create(task), subject.signals()
+    for name, modality in subject.modalities.items():
+        if len(modality.shape) > 1:
+            continue  # pictures have no number of features
+        for values in (signals[name].values.repeat(1, 1, 2), signals[name].values[..., :-1]):
+            changed = replace(signals[name], values=values)
+            with pytest.raises(OptionError, match=f"{name} has {values.shape[-1]} features"):
+                model(Signals({**signals, name: changed}))
+
+
 def says_when_nothing_is_present(subject: Subject, task: Task) -> None:
     model, signals = subject.create(task), subject.signals()
     names = tuple(signals)
@@ -277,6 +316,9 @@ CHECKS = (
     learns_from_incomplete_items,
     trains_on_values_that_are_valid_only,
     keeps_its_numbers_in_a_file,
+    does_not_mind_the_order_of_its_modalities,
+    takes_what_has_no_step_as_missing,
+    refuses_another_number_of_features,
     says_when_nothing_is_present,
     works_with_one_modality,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -151,17 +152,38 @@ def subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
         yield tuple(name for place, name in enumerate(names) if bits >> place & 1)
 
 
+def shortened(signals: Signals, names: tuple[str, ...], steps: int) -> Signals:
+    """The same signals, these modalities ending after so many steps."""
+    sequences = dict(signals)
+    for name in names:
+        whole = signals[name]
+        sequences[name] = Sequence(whole.values[:, :steps], whole.valid[:, :steps], whole.hop)
+    return Signals(sequences)
+
+
+def uneven(signals: Signals) -> Iterator[tuple[str, Signals]]:
+    """The same signals with one modality in turn much shorter than the others."""
+    for name in signals if len(signals) > 1 else ():
+        yield f"{name} ends early", shortened(signals, (name,), 3)
+
+
+def hop_of(signals: Signals) -> float:
+    return min(sequence.hop for sequence in signals.values())
+
+
 def steps_of(signals: Signals) -> int:
-    return max(sequence.valid.shape[1] for sequence in signals.values())
+    """Steps of the finest hop that the longest modality lasts, the last one by half at least."""
+    hop = hop_of(signals)
+    seconds = [sequence.valid.shape[1] * sequence.hop for sequence in signals.values()]
+    return max(1, math.ceil(max(seconds) / hop - 0.5 - 1e-6))
 
 
 def observed(signals: Signals) -> Tensor:
-    """``(batch, time)``: at which steps of the finest grid anything was observed."""
-    finest = max(signals.values(), key=lambda sequence: sequence.valid.shape[1])
-    steps = torch.arange(finest.valid.shape[1])
-    found = torch.zeros_like(finest.valid)
+    """``(batch, time)``: at which steps of the batch's grid anything was observed."""
+    steps, hop = torch.arange(steps_of(signals)), hop_of(signals)
+    found = torch.zeros(signals.batch, len(steps), dtype=torch.bool)
     for sequence in signals.values():
-        places = ((steps + 0.5) * (finest.hop / sequence.hop)).long()
+        places = ((steps + 0.5) * (hop / sequence.hop) + 1e-6).long()
         inside = places < sequence.valid.shape[1]
         found |= sequence.valid[:, places.clamp(max=sequence.valid.shape[1] - 1)] & inside
     return found

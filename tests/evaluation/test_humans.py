@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from mien.errors import InputError
-from mien.evaluation.humans import ALL, recognition_rates
+from mien.errors import FormatError, InputError
+from mien.evaluation.humans import ALL, Rated, crema_d_ratings, recognition, recognition_rates
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,10 @@ def test_emotions_add_up(rates):
     assert (voice.idxmin(), voice.idxmax()) == ("sadness", "neutral")
 
 
+HEAD = '"","A","D","F","H","N","S","fileName"\n'
+
+
 def test_rates_by_hand(tmp_path):
-    head = '"","A","D","F","H","N","S","fileName"\n'
     rows = [
         '"{mode}00001",0,0,0,6,4,0,"1001_DFA_HAP_XX"',  # clearly right
         '"{mode}00002",3,3,0,0,2,2,"1001_DFA_ANG_XX"',  # a tie with the acted one in it
@@ -48,7 +50,7 @@ def test_rates_by_hand(tmp_path):
         '"{mode}00004",0,0,4,0,4,2,"1002_DFA_SAD_XX"',  # a tie without it
     ]
     lines = [row.format(mode=mode) for mode in (1, 2, 3) for row in rows]
-    (tmp_path / "tabulatedVotes.csv").write_text(head + "\n".join(lines) + "\n")
+    (tmp_path / "tabulatedVotes.csv").write_text(HEAD + "\n".join(lines) + "\n")
     found = recognition_rates(tmp_path).set_index(["presentation", "acted"]).loc[("voice", ALL)]
     assert found["tied"] == 0.5
     assert found["plurality"] == 0.25
@@ -61,3 +63,40 @@ def test_rates_by_hand(tmp_path):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(InputError, match="tabulatedVotes"):
         recognition_rates(tmp_path)
+
+
+def test_some_clips_are_rated_as_all_of_them(data_folder, rates):
+    rated = crema_d_ratings(data_folder / "crema_d")
+    happy = [one for one in rated.values() if one.acted == "happiness"]
+    expected = rates.loc[("face", "happiness")]
+    found = recognition(happy, "face")
+    assert found == pytest.approx(expected[list(found)].to_dict())
+    assert rated["1001_DFA_ANG_XX"].acted == "anger"
+
+
+def test_an_emotion_without_any_vote_counts_as_none():
+    happy = Rated("happiness", {"voice": {"happiness": 10}})
+    angry = Rated("anger", {"voice": {"happiness": 4}})
+    found = recognition([happy, angry], "voice")
+    assert (found["plurality"], found["votes"]) == (0.5, 10 / 14)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ("1001_DFA_XXX_XX", "name a clip 1001_DFA_XXX_XX"),
+        ("1001DFAHAPXX", "name a clip"),
+    ],
+)
+def test_a_clip_whose_name_says_nothing_is_named(tmp_path, changed, words):
+    rows = [f'"{mode}00001",0,0,0,6,4,0,"{changed}"' for mode in (1, 2, 3)]
+    (tmp_path / "tabulatedVotes.csv").write_text(HEAD + "\n".join(rows) + "\n")
+    with pytest.raises(FormatError, match=words):
+        crema_d_ratings(tmp_path)
+
+
+def test_voice_face_and_both_are_of_the_same_clips(tmp_path):
+    rows = [f'"{mode}00001",0,0,0,6,4,0,"1001_DFA_HAP_{mode}X"' for mode in (1, 2, 3)]
+    (tmp_path / "tabulatedVotes.csv").write_text(HEAD + "\n".join(rows) + "\n")
+    with pytest.raises(FormatError, match="same clips"):
+        crema_d_ratings(tmp_path)

@@ -23,6 +23,11 @@ def test_a_recipe_says_its_command_its_time_and_its_source(name):
     assert "TIME_" not in head[1]
     experiment = shipped(name)
     assert experiment.paper == "none" or re.search(r"\d{4}", experiment.paper)
+    if experiment.reported:
+        first = " ".join(line.removeprefix("# ") for line in head[2:8])
+        said = re.search(r"The paper's numbers?\b.*", first)
+        assert said
+        assert any(f"{number.value:g}" in said[0] for number in experiment.reported)
 
 
 @pytest.mark.parametrize("name", list_experiments())

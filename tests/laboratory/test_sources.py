@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from mien.corpora import rotating_folds
 from mien.errors import FormatError
-from mien.experiments.sources import Places, Standard, generated
+from mien.experiments.sources import Places, Standard, generated, generated_ratings
 from mien.experiments.sources.continuous import JavaSedSessions, Recola
 from mien.experiments.sources.published import CmuMosei, MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
@@ -169,3 +169,23 @@ def test_published_features(data_folder, tmp_path):
     assert [len(part) for part in parts] == [220, 40, 80]
     targets = torch.cat([e.target for part in parts for e in part])
     assert (float(targets.min()), float(targets.max())) == (-2.0, 2.0)
+
+
+def test_crema_d_says_how_people_judged_its_clips(data_folder, tmp_path):
+    if not (data_folder / "crema_d").is_dir():
+        pytest.skip("CREMA-D's tables are not there")
+    rated = CremaD().rated(Places(data_folder, tmp_path))
+    assert len(rated) == 7442
+    one = rated["crema_d/1001_DFA_ANG_XX"]
+    assert one.acted == "anger"
+    assert set(one.votes) == {"voice", "face", "audio-visual"}
+    assert JavaSed().rated(Places(data_folder, tmp_path)) == {}
+
+
+def test_made_up_people_agree_with_made_up_labels():
+    source = CremaD()
+    examples = generated(source.shape())
+    rated = generated_ratings(examples, source.task())
+    assert [rated[e.clip].acted for e in examples] == [
+        source.task().names[int(e.target)] for e in examples
+    ]

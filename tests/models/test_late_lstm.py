@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from contract.contract import check_contract
-from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
 from mien.models._base import Task
 from mien.models.late_lstm import LateLSTM, Recurrent
@@ -93,8 +92,3 @@ def test_padding_behind_an_lstm(inputs, outputs, time, both_ways, more):
     assert found.shape == (2, time, outputs)
     longer = module(F.pad(values, (0, 0, 0, more)), F.pad(valid, (0, more)))
     assert torch.allclose(longer[:, :time], found, atol=1e-6)
-
-
-def test_no_modality():
-    with pytest.raises(OptionError):
-        LateLSTM(FRAME, {})

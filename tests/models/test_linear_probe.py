@@ -142,3 +142,14 @@ def test_personal_baseline_makes_a_constant_feature_zero():
     constant = Description(torch.full((4, 1), 5.0), torch.ones(4, dtype=torch.bool))
     baseline.add({"audio": constant})
     assert baseline.apply({"audio": constant})["audio"].values.abs().max() == 0
+
+
+def test_the_order_of_the_modalities_leaves_the_trust_where_it_was():
+    task = Task("categories", ("a", "b"))
+    first = LinearProbe(task, {"audio": 3, "video": 3}).eval()
+    first.trust.copy_(torch.tensor([0.2, 3.0]))
+    second = LinearProbe(task, {"video": 3, "audio": 3}).eval()
+    second.load_state_dict(first.state_dict())
+    valid = torch.ones(2, 4, dtype=torch.bool)
+    given = Signals({n: Sequence(torch.randn(2, 4, 3), valid, 0.1) for n in ("audio", "video")})
+    assert torch.equal(first(given).scores, second(given).scores)

@@ -297,13 +297,93 @@ def test_stream_equals_the_whole_sequence(ahead, time, layers, seed):
     assert torch.allclose(pushed(model, whole), model(whole).scores, atol=1e-5)
 
 
-def test_stream_goes_on_beyond_the_positions():
-    options = {**SMALL, "positions": 8, "look_ahead": 1}
-    model = MMTEWithAMMTD(FRAME, {"audio": 4, "video": 4}, **options).eval()
-    whole = signals(time=32)
-    found, expected = pushed(model, whole, stride=4), sliding(model, whole, 8, 4).scores
-    assert torch.allclose(found[:, :28], expected[:, :28], atol=1e-5)
+def streaming(**options):
+    torch.manual_seed(5)
+    options = {**SMALL, "positions": 16, "look_ahead": 1, **options}
+    return MMTEWithAMMTD(FRAME, {"audio": 4, "video": 4}, **options).eval()
+
+
+@pytest.mark.parametrize("time", [1, 8, 9, 15, 16])
+def test_stream_is_the_model_as_far_as_its_positions_go(time):
+    model, whole = streaming(), signals(time=time)
+    expected = model(whole).scores
+    assert torch.allclose(pushed(model, whole), expected, rtol=0, atol=1e-6)
+    assert torch.allclose(model.streamed(whole).scores, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("stride", [None, 1, 5, 8, 16])
+def test_stream_of_any_length_is_the_model_over_its_windows(stride):
+    model, whole = streaming(), signals(time=40)
+    valid = whole["audio"].valid.clone()
+    valid[0, 3:7] = False
+    valid[1, 15:33] = False  # longer than a window: nothing at all in one of them
+    valid[1, 39] = False
+    whole = Signals({name: replace(s, valid=valid) for name, s in whole.items()})
+    found, expected = pushed(model, whole, stride=stride), model.streamed(whole, stride=stride)
+    assert torch.allclose(found, expected.scores, rtol=0, atol=1e-6)
     assert found.isfinite().all()
+
+
+def test_windows_of_a_stream_may_be_trained_and_must_cover():
+    model = streaming()
+    model.streamed(signals(time=40), stride=8).scores.sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    with pytest.raises(OptionError, match="every 17"):
+        model.streamed(signals(), stride=17)
+    with pytest.raises(NothingPresent):
+        model.streamed(Signals({name: s.hidden() for name, s in signals().items()}))
+
+
+def test_a_stream_ends_once():
+    model, step = streaming(), {"audio": torch.zeros(1, 4)}
+    stream = model.stream()
+    stream.push(step)
+    assert len(stream.finish()) == 1
+    with pytest.raises(OptionError, match="ended"):
+        stream.push(step)
+    with pytest.raises(OptionError, match="ended"):
+        stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("values", "valid", "words"),
+    [
+        ({"audio": torch.zeros(3, 4)}, {}, "step of audio"),
+        ({"audio": torch.zeros(2, 5)}, {}, "step of audio"),
+        ({"audio": torch.zeros(2, 4)}, {"audio": torch.ones(1, dtype=torch.bool)}, "valid of"),
+    ],
+)
+def test_a_step_of_another_size_changes_nothing(values, valid, words):
+    model, whole = streaming(), signals(time=3)
+    stream = model.stream(2)
+    with pytest.raises(OptionError, match=words):
+        stream.push(values, valid)
+    for step in range(3):
+        stream.push({name: s.values[:, step] for name, s in whole.items()})
+    assert len(stream.finish()) + 3 - stream.delay == 3
+
+
+def test_no_stream_while_training():
+    model = streaming().train()
+    with pytest.raises(OptionError, match="eval"):
+        model.stream()
+    stream = model.eval().stream()
+    model.train()
+    with pytest.raises(OptionError, match="eval"):
+        stream.push({"audio": torch.zeros(1, 4)})
+
+
+def test_a_stream_of_nothing_at_all():
+    stream = streaming().stream(2)
+    for _ in range(5):
+        stream.push({})
+    with pytest.raises(NothingPresent, match=r"streams \[0, 1\]"):
+        stream.finish()
+    stream.push({"audio": torch.zeros(2, 4)}, {"audio": torch.tensor([True, False])})
+    with pytest.raises(NothingPresent, match=r"streams \[1\]"):
+        stream.finish()
+    stream.push({"video": torch.zeros(2, 4)})
+    assert stream.finish()[-1].step == 6
 
 
 def test_what_a_stream_cannot_do():
@@ -315,4 +395,4 @@ def test_what_a_stream_cannot_do():
     with pytest.raises(OptionError, match="windows"):
         model.stream(stride=61)
     with pytest.raises(OptionError, match="step by step"):
-        MMTEWithAMMTD(FRAME, {"audio": 4}, tcn_causal=False, **SMALL).stream()
+        MMTEWithAMMTD(FRAME, {"audio": 4}, tcn_causal=False, **SMALL).eval().stream()

@@ -35,6 +35,7 @@ def test_scores_and_losses_are_the_same(name):
     torch.testing.assert_close(scores[0], scores[1], atol=1e-4, rtol=0)
     torch.testing.assert_close(losses[0], losses[1], atol=1e-4, rtol=0)
     assert float(scores[0].std()) > 1e-2
+    assert float((scores[0][0] - scores[0][1]).abs().max()) > 1e-2  # the input tells, not the bias
 
 
 @pytest.mark.parametrize("fusion", ["lt", "it", "ia"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import NothingPresent, OptionError
-from mien.layers.time import align, sliding, step_under, window_starts
+from mien.layers.time import align, grid_of, sliding, step_under, window_starts
 from mien.models._base import Prediction
 from mien.signals import Sequence, Signals
 
@@ -53,6 +53,40 @@ def test_each_item_has_the_grid_of_what_it_has():
     assert aligned.valid["b"].tolist() == [[True] * 4, [True, True, False, False]]
     spread = aligned.spread(aligned.values["b"]).squeeze(-1)
     assert spread.tolist() == [[10, 10, 20, 20]] * 2
+
+
+def test_the_finest_hop_goes_on_to_the_end_of_the_longest_modality():
+    for coarse, fine in ((4, 10), (100, 3), (2, 200)):
+        signals = Signals({"a": sequence([[0] * fine], 0.07), "b": sequence([[0] * coarse], 0.3)})
+        seconds = max(fine * 0.07, coarse * 0.3)
+        assert grid_of(signals.values()) == (0.07, round(seconds / 0.07))
+        assert align(signals, ("a", "b")).steps == round(seconds / 0.07)
+
+
+def test_an_item_ends_where_its_own_longest_modality_does():
+    rows = [[1, 2, 3, 4, 5, 6, 7, 8]] * 2
+    fine = sequence(rows, 0.5, [[True] * 8, [False] * 8])
+    signals = Signals({"a": fine, "b": sequence([[10, 20]] * 2, 1.0)})
+    frames = torch.arange(8.0).expand(2, 8).unsqueeze(-1)  # a model says something at any step
+    for batch, kept in ((signals, slice(None)), (signals.select(torch.tensor([1])), slice(1, 2))):
+        aligned = align(batch, ("a", "b"))
+        needed = aligned.values["a"].shape[1]
+        spread = aligned.spread(frames[kept, :needed]).squeeze(-1)
+        assert spread[-1].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_frames_of_items_on_one_grid_are_not_copied():
+    aligned = align(Signals({"a": sequence([[1, 2]]), "b": sequence([[1, 2]])}), ("a", "b"))
+    assert aligned.spread(aligned.values["a"]) is aligned.values["a"]
+
+
+def test_a_modality_without_a_step_is_not_there():
+    nothing = Sequence(torch.zeros(1, 0, 1), torch.zeros(1, 0, dtype=torch.bool), 0.1)
+    aligned = align(Signals({"a": nothing, "b": sequence([[1, 2]])}), ("a", "b"))
+    assert set(aligned.values) == {"b"}
+    assert (aligned.grid, aligned.steps) == (1.0, 2)
+    with pytest.raises(NothingPresent):
+        align(Signals({"a": nothing}), ("a",))
 
 
 def test_values_that_are_not_valid_are_gone():
@@ -133,6 +167,26 @@ def test_windows_without_anything_are_left_out():
     valid = [[True] * 2 + [False] * 6 + [True] * 2]
     found = sliding(pointwise, Signals({"a": sequence([[1] * 10], valid=valid)}), 3, 0, fill=-1.0)
     assert found.scores.flatten().tolist() == [2, 2, 0, -1, -1, -1, 0, 0, 2, 2]
+
+
+def test_fixed_windows_start_wherever_the_end_is():
+    signals = Signals({"a": sequence([[0, 1, 2, 3, 4, 5, 6]])})
+    found = sliding(window_mean, signals, 4, 2, fixed=True).scores.flatten().tolist()
+    assert found == [1.5, 1.5, 2.5, 2.5, 4.25, 4.25, 5.5]
+    assert window_starts(7, 4, 2, fixed=True) == [0, 2, 4, 6]
+    assert window_starts(3, 4, 2, fixed=True) == [0, 2]
+
+
+def test_fixed_windows_leave_none_out():
+    def finds(signals):
+        return Prediction(signals["a"].valid.sum(1)[:, None, None].expand(-1, 3, 1).float())
+
+    valid = [[True] * 2 + [False] * 6]
+    signals = Signals({"a": sequence([[1] * 8], valid=valid)})
+    found = sliding(finds, signals, 3, 0, fill=-1.0, fixed=True)
+    assert found.scores.flatten().tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
+    with pytest.raises(NothingPresent):
+        sliding(finds, Signals({"a": signals["a"].hidden()}), 3, 0, fixed=True)
 
 
 def test_windows_of_different_hops_stay_together():

@@ -1,13 +1,16 @@
+from copy import deepcopy
+
 import pytest
 import torch
 
 from contract.contract import check_contract
-from mien.errors import OptionError
+from mien.errors import OptionError, WeightError
 from mien.models._base import Task
 from mien.models.tlstm import TLSTM
 from mien.signals import Sequence, Signals
 
 SMALL = {"width": 8, "heads": 2, "layers": 1, "recurrent_width": 6}
+ORDERS = (("audio", "video"), ("video", "audio"))
 SIX = Task("categories", tuple("abcdef"))
 
 
@@ -39,6 +42,19 @@ def test_frames_of_the_first_modality_are_brought_to_the_finest_hop():
     scores = model(signals).scores
     assert scores.shape == (1, 6, 1)
     assert torch.equal(scores[:, 0::2], scores[:, 1::2])
+
+
+def test_weights_say_who_asks():
+    """Both orders have weights of the same names and shapes."""
+    audio_asks, video_asks = (TLSTM(SIX, dict.fromkeys(names, 3), **SMALL) for names in ORDERS)
+    with pytest.raises(WeightError, match="audio asks, in the model video"):
+        video_asks.load_state_dict(audio_asks.state_dict())
+    with pytest.raises(WeightError, match="video asks, in the model audio"):
+        audio_asks.load_state_dict(video_asks.state_dict(), strict=False)
+    older = {name: value for name, value in audio_asks.state_dict().items() if name != "asking"}
+    again = deepcopy(audio_asks)
+    again.load_state_dict(older, strict=True)
+    assert "asking" not in older
 
 
 def test_three_modalities_are_refused():

@@ -1,15 +1,17 @@
+from dataclasses import replace
+
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from contract.contract import check_contract
 from golden.check import check_file, read
 from mien.errors import OptionError, WeightError
+from mien.layers.time import sliding
 from mien.missing import withhold
 from mien.models._base import Prediction, Task
 from mien.models._official import from_official
-from mien.models.uavm import UAVM, _Windows
+from mien.models.uavm import UAVM
 from mien.signals import Sequence, Signals
 
 SMALL = {"width": 8, "heads": 2, "layers": 1, "shared_layers": 1, "steps": 12}
@@ -136,23 +138,45 @@ def test_a_moment_is_averaged_over_what_was_observed_then():
     torch.testing.assert_close(said.scores[:, 5:], (audio + video)[:, 5:] / 2)
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 9), st.integers(0, 99))
-def test_windows_give_back_what_they_were_cut_from(time, steps, padding, seed):
-    torch.manual_seed(seed)
-    lengths = torch.tensor([time, 1 + seed % time])
-    valid = torch.arange(time + padding) < lengths[:, None]
-    values = torch.randn(2, time + padding, 3)
-    cut = _Windows(valid, steps)
-    parts = cut.cut(values)
-    assert parts.shape[1] <= steps
-    joined = cut.join(parts)
-    assert joined.shape == values.shape
-    torch.testing.assert_close(joined[valid], values[valid])
-    # What is used for an item does not depend on the padding or on who else is there.
-    alone = _Windows(valid[1:, : lengths[1]], steps)
-    used = cut.used[1].nonzero().flatten()
-    assert torch.equal(used, alone.used[0].nonzero().flatten())
+@pytest.mark.parametrize("time", [13, 25, 31])
+def test_longer_sequences_are_the_common_windows(time):
+    frame = Task("dimensions", ("valence",), "frame")
+    both = signals(time, 12)
+    both["audio"].valid[1, 20:] = False
+    alone = Signals({"audio": both["audio"]})
+    expected = sliding(model(frame), alone, 12, 6, fill=0.0).scores
+    observed = both["audio"].valid
+    torch.testing.assert_close(model(frame)(alone).scores[observed], expected[observed])
+    said = model(frame)(both).by_modality["audio"]
+    torch.testing.assert_close(said[observed], expected[observed])
+
+
+def test_a_longer_clip_is_the_mean_over_its_windows():
+    long = signals(18)
+    parts = [
+        Signals({"audio": replace(s, values=s.values[:, at], valid=s.valid[:, at])})
+        for s in [long["audio"]]
+        for at in (slice(0, 12), slice(6, 18))
+    ]
+    first, second = (model()._window("audio", part).by_modality["shared"] for part in parts)
+    both = (first[:, 6:] + second[:, :6]) / 2
+    mean = torch.cat([first[:, :6], both, second[:, 6:]], dim=1).mean(dim=1)
+    found = model()(Signals({"audio": long["audio"]}))
+    torch.testing.assert_close(found.embeddings["audio"], mean)
+    torch.testing.assert_close(found.scores, model().head(model().head_norm(mean)))
+
+
+def test_padding_behind_the_positions_changes_nothing():
+    short, long = signals(12), signals(12)
+    padded = {
+        name: replace(
+            s, values=F.pad(s.values, (0, 0, 0, 20), value=torch.nan), valid=F.pad(s.valid, (0, 20))
+        )
+        for name, s in long.items()
+    }
+    for task in (SIX, Task("dimensions", ("valence",), "frame")):
+        found, expected = model(task)(Signals(padded)).scores, model(task)(short).scores
+        torch.testing.assert_close(found[:, :12], expected[:, :12])
 
 
 def test_heads_must_divide_the_widths():
@@ -161,7 +185,7 @@ def test_heads_must_divide_the_widths():
 
 
 def test_contract():
-    check_contract("uavm", **SMALL)
+    check_contract("uavm", **SMALL)  # 40 and 16 steps over 12 positions
 
 
 def test_contract_of_other_widths():

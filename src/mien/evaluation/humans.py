@@ -6,14 +6,54 @@ both, and the corpus comes with a table of their votes; see `mien.corpora.crema_
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from mien.corpora.crema_d import EMOTION_CODES, Presentation, crema_d_votes
+from mien.errors import FormatError
 
 PRESENTATIONS: tuple[Presentation, ...] = ("voice", "face", "audio-visual")
 ALL = "all"
+
+
+@dataclass(frozen=True)
+class Rated:
+    """One clip as people judged it.
+
+    Attributes:
+        acted: the emotion that was acted.
+        votes: how many people chose which emotion, by what they were shown.
+    """
+
+    acted: str
+    votes: Mapping[Presentation, Mapping[str, int]]
+
+
+def crema_d_ratings(folder: Path) -> dict[str, Rated]:
+    """How the clips of CREMA-D were judged.
+
+    Args:
+        folder: of the corpus; see `mien.corpora.crema_d.crema_d_votes`.
+
+    Returns:
+        By the name of a clip, as ``1001_DFA_ANG_XX``.
+
+    Raises:
+        InputError: the table of votes is not there.
+        FormatError: it lacks a column, a clip was not judged in all three ways, or its name does
+            not say what was acted.
+    """
+    votes = {shown: crema_d_votes(folder, shown) for shown in PRESENTATIONS}
+    names = votes[PRESENTATIONS[0]]
+    if any(by.keys() != names.keys() for by in votes.values()):
+        raise FormatError("voice, face and both are not of the same clips", path=folder)
+    return {
+        name: Rated(_acted(name, folder), {shown: by[name] for shown, by in votes.items()})
+        for name in names
+    }
 
 
 def recognition_rates(folder: Path) -> pd.DataFrame:
@@ -42,9 +82,10 @@ def recognition_rates(folder: Path) -> pd.DataFrame:
         InputError: the table of votes is not there.
         FormatError: it lacks a column.
     """
+    rated = list(crema_d_ratings(folder).values())
     rows = []
     for presentation in PRESENTATIONS:
-        judged = _judge(pd.DataFrame.from_dict(crema_d_votes(folder, presentation), orient="index"))
+        judged = _judge(rated, presentation)
         parts = [(ALL, judged), *judged.groupby("acted")]
         rows += [
             {"presentation": presentation, "acted": acted, **_rates(part)} for acted, part in parts
@@ -52,9 +93,31 @@ def recognition_rates(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _judge(votes: pd.DataFrame) -> pd.DataFrame:
-    """What a vote of all raters says of each clip; names of clips are the index."""
-    acted = votes.index.to_series().str.split("_").str[2].map(EMOTION_CODES)
+def recognition(rated: Iterable[Rated], presentation: Presentation) -> dict[str, float]:
+    """How often the raters of some clips, at least one, chose the acted emotion.
+
+    Args:
+        rated: the clips.
+        presentation: what the raters were shown.
+
+    Returns:
+        The rates of `recognition_rates` by name.
+    """
+    return _rates(_judge(rated, presentation))
+
+
+def _acted(name: str, folder: Path) -> str:
+    code = name.split("_")[2] if name.count("_") == 3 else name
+    if code not in EMOTION_CODES:
+        raise FormatError(f"the votes name a clip {name}", path=folder, advice="take its row out")
+    return EMOTION_CODES[code]
+
+
+def _judge(rated: Iterable[Rated], presentation: Presentation) -> pd.DataFrame:
+    """What a vote of all raters says of each clip."""
+    clips = list(rated)
+    votes = pd.DataFrame([clip.votes[presentation] for clip in clips]).fillna(0)
+    acted = pd.Series([clip.acted for clip in clips])
     own = pd.DataFrame({emotion: acted == emotion for emotion in votes})
     leaders = votes.eq(votes.max(axis=1), axis=0)
     return pd.DataFrame(

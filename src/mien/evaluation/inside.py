@@ -13,10 +13,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
+from mien.corpora import Example
 from mien.errors import OptionError
+from mien.evaluation._arrays import Floats, floats
 from mien.evaluation.categories import accuracy
 from mien.evaluation.inspection import (
     cosine_distance,
@@ -42,10 +44,14 @@ from mien.evaluation.protocols import (
     both,
     each_alone,
 )
+from mien.evaluation.raters import HumanRaters
 from mien.layers.losses import UNLABELLED
 from mien.missing import KeepFirst, Operation
-from mien.signals import Signals
+from mien.models import Model
+from mien.signals import Sequence, Signals
 from mien.training import collate
+
+WARM_UP = 2  # calls before the clock is looked at
 
 
 class PredictionEntropy(Protocol):
@@ -67,7 +73,9 @@ class PredictionEntropy(Protocol):
             )
         rows, means = [], []
         for name, scores in answers.by_modality.items():
-            known = ~scores.isnan().any(dim=-1)
+            # A head says something even of a modality that a clip does not have.
+            has = torch.cat([example.signals.present(name) for example in subject.examples])
+            known = has & ~scores.isnan().any(dim=-1)
             means.append(float(np.mean(prediction_entropy(scores[known]))))
             told = accuracy(scores[known], answers.target[known])
             rows.append(Row(self.name, name, NO_LEVEL, "entropy", means[-1]))
@@ -107,7 +115,7 @@ class EmbeddingDistance(Protocol):
     """Cosine distance between what shared layers make of voice and face (VAVL, Figure 4).
 
     Attributes:
-        of: by model the two embeddings to compare; those over time are meant over it first.
+        of: names of the two embeddings of whole clips to compare.
     """
 
     name: Literal["embedding_distance"] = "embedding_distance"
@@ -119,23 +127,24 @@ class EmbeddingDistance(Protocol):
         Raises:
             OptionError: the model has no such embeddings.
         """
-        found = predict(subject.model, subject.examples, embeddings=True).embeddings
-        pair = [found.get(name, found.get(f"shared_{name}")) for name in self.of]
-        if any(part is None for part in pair):
+        answers = predict(subject.model, subject.examples, embeddings=True)
+        # One over time has padding, which only its model can tell from what was observed.
+        found = {name: value for name, value in answers.embeddings.items() if value.ndim == 2}
+        if not found.keys() >= {*self.of}:
             raise OptionError(
-                f"no embeddings {' and '.join(self.of)}", advice=f"choose from {sorted(found)}"
+                f"the model has no embeddings of whole clips called {' and '.join(self.of)}",
+                advice=f"choose from {sorted(found)}" if found else "choose vavl or uavm",
             )
-        a, b = (_pooled(part) for part in pair if part is not None)
-        distance = float(np.nanmean(cosine_distance(a, b)))
-        return [Row(self.name, "shared layers", NO_LEVEL, "cosine_distance", distance)]
-
-
-def _pooled(values: Tensor) -> Tensor:
-    return values.nanmean(dim=1) if values.ndim == 3 else values
+        distance = cosine_distance(*(found[name] for name in self.of))
+        mean = float(np.nanmean(distance))
+        return [Row(self.name, "shared layers", NO_LEVEL, "cosine_distance", mean)]
 
 
 class ResponseTime(Protocol):
     """When the first right answer comes as a clip is presented bit by bit (MATER, Figure 11).
+
+    An answer counts only once a step of the clip was observed: `KeepFirst` shows a clip of which
+    nothing was observed so far up to its first observed step, which is still to come then.
 
     Attributes:
         seconds: of a window.
@@ -148,12 +157,12 @@ class ResponseTime(Protocol):
 
     def measure(self, subject: Subject) -> list[Row]:
         """Mean seconds over the clips that are told right, and the share told first at each."""
-        ends = np.arange(1, self.windows + 1) * self.seconds
+        ends = floats(np.arange(1, self.windows + 1) * self.seconds)
         rows = []
         for name, alone in each_alone(subject):
             answers = [self._first(subject, alone, end) for end in ends]
             scores = torch.stack([answer.scores for answer in answers], dim=1)
-            times = response_time(scores, answers[-1].target, ends)
+            times = response_time(scores, answers[-1].target, ends, _begun(subject, alone, ends))
             right = times[~np.isnan(times)]
             mean = float(right.mean()) if len(right) else NO_LEVEL
             known = answers[-1].target != UNLABELLED
@@ -171,11 +180,30 @@ class ResponseTime(Protocol):
         return predict(subject.model, subject.examples, operation=operation)
 
 
+def _begun(subject: Subject, alone: Operation | None, ends: Floats) -> NDArray[np.bool_]:
+    """``(clips, windows)``: whether anything that the model is given was observed by then."""
+    rows = []
+    for example in subject.examples:
+        given = example.signals if alone is None else alone(example.signals, torch.Generator())
+        shown = [given[name] for name in subject.modalities if name in given]
+        first = min(map(_first_end, shown), default=float("inf"))
+        rows.append((first <= ends) | np.isclose(first, ends))
+    return np.stack(rows)
+
+
+def _first_end(sequence: Sequence) -> float:
+    """Seconds to the end of the first observed step of a clip; infinite without one."""
+    steps = sequence.valid[0].nonzero()
+    return (int(steps[0]) + 1) * sequence.hop if len(steps) else float("inf")
+
+
 class Latency(Protocol):
     """Seconds for one clip, with everything and with each modality alone (VAVL, section 3.5).
 
+    Computed where the model is, on a clip that lies there already.
+
     Attributes:
-        repeats: timed calls; the median counts.
+        repeats: timed calls, after two that are not; the median counts.
     """
 
     name: Literal["latency"] = "latency"
@@ -183,22 +211,38 @@ class Latency(Protocol):
 
     def measure(self, subject: Subject) -> list[Row]:
         """Median seconds a clip and, by its length, the real-time factor."""
-        signals, _ = collate(subject.examples[:1])
+        device = next(subject.model.parameters()).device
+        signals, _ = collate([max(subject.examples, key=_modalities)])
         length = max(s.valid.shape[1] * s.hop for s in signals.values())
         rows = []
         for name, alone in each_alone(subject):
             given = signals if alone is None else alone(signals, torch.Generator())
-            seconds = median(self._times(subject, given))
+            seconds = median(self._times(subject.model, given.to(device), device))
             rows.append(Row(self.name, name, NO_LEVEL, "seconds", seconds))
             rows.append(Row(self.name, name, NO_LEVEL, "real_time_factor", seconds / length))
         return rows
 
-    def _times(self, subject: Subject, given: Signals) -> Iterator[float]:
+    def _times(self, model: Model, given: Signals, device: torch.device) -> Iterator[float]:
         with torch.inference_mode():
+            for _ in range(WARM_UP):
+                model(given)
             for _ in range(self.repeats):
+                _wait(device)
                 began = time.perf_counter()
-                subject.model(given)
+                model(given)
+                _wait(device)
                 yield time.perf_counter() - began
+
+
+def _modalities(example: Example) -> int:
+    """How many a clip has."""
+    return sum(bool(sequence.present.any()) for sequence in example.signals.values())
+
+
+def _wait(device: torch.device) -> None:
+    """Until a GPU has done what it was asked: its calls return before."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 AnyProtocol = Annotated[
@@ -214,7 +258,8 @@ AnyProtocol = Annotated[
     | LayerEntropy
     | EmbeddingDistance
     | ResponseTime
-    | Latency,
+    | Latency
+    | HumanRaters,
     Field(discriminator="name"),
 ]
 __all__ = ["AnyProtocol", "Condition"]

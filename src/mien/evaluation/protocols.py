@@ -15,6 +15,7 @@ from pydantic import Field
 
 from mien.corpora import Example
 from mien.errors import OptionError
+from mien.evaluation.humans import Rated
 from mien.evaluation.measures import measure, measure_dimensions
 from mien.evaluation.predict import Answers, predict
 from mien.missing import (
@@ -71,6 +72,7 @@ class Subject:
         variants: the same clips after their recordings were degraded, by name.
         window: steps that the model is shown at once, None for whole sessions.
         post: applied to the scores before they are measured.
+        rated: how people judged the clips, by the clips' names; none where nobody did.
     """
 
     model: Model
@@ -80,6 +82,7 @@ class Subject:
     variants: Mapping[str, Callable[[], Sequence[Example]]] = field(default_factory=dict)
     window: int | None = None
     post: Callable[[Answers], Answers] = lambda answers: answers
+    rated: Callable[[], Mapping[str, Rated]] = dict
 
     @property
     def modalities(self) -> tuple[str, ...]:

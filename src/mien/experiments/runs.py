@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -24,12 +24,20 @@ from safetensors.torch import load_file, save
 
 from mien.corpora import Example, Fold
 from mien.errors import InputError, OptionError
+from mien.evaluation.humans import Rated
 from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict
 from mien.evaluation.protocols import Row, Subject
 from mien.experiments.post import fitted
 from mien.experiments.predictions import said
-from mien.experiments.sources import AnySource, Places, Source, Standard, generated
+from mien.experiments.sources import (
+    AnySource,
+    Places,
+    Source,
+    Standard,
+    generated,
+    generated_ratings,
+)
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
 from mien.missing import Operation, Withhold, hide_important, importance, operation, unpair
@@ -355,9 +363,16 @@ def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answer
         {name: partial(_spoilt, run, given, name) for name in variants},
         run.entry.window,
         post,
+        partial(_judged, run, given, model),
     )
     rows = [row for protocol in experiment.protocols for row in protocol.measure(subject)]
     return rows, post(predict(model, given.test, window=run.entry.window))
+
+
+def _judged(run: Run, given: Material, model: Model) -> Mapping[str, Rated]:
+    if run.made_up:
+        return generated_ratings(given.test, model.task)
+    return run.source.rated(run.places)
 
 
 def _spoilt(run: Run, given: Material, name: str) -> list[Example]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.time import step_under, take
+from mien.layers.time import given, grid_of, step_under, take
 from mien.signals import Sequence, Signals
 
 
@@ -87,24 +87,25 @@ def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, St
     Raises:
         OptionError: a modality has another number of features than the model was made for.
     """
-    seen = [name for name in modalities if name in signals]
-    lengths = torch.stack([length(signals[name].valid) for name in seen])
-    order = torch.arange(len(seen), device=lengths.device).unsqueeze(1)
-    longest = (lengths * len(seen) - order).argmax(dim=0)  # the first of equally long ones
-    like = signals[seen[0]].values
-    hops = torch.tensor([signals[n].hop for n in seen], dtype=torch.float64, device=like.device)
-    shape = (len(like), max(signals[name].valid.shape[1] for name in seen))
+    seen = given(signals, modalities)
+    parts = list(seen.values())
+    lengths = torch.stack([length(sequence.valid) for sequence in parts])
+    order = torch.arange(len(parts), device=lengths.device).unsqueeze(1)
+    longest = (lengths * len(parts) - order).argmax(dim=0)  # the first of equally long ones
+    like = parts[0].values
+    hops = torch.tensor([part.hop for part in parts], dtype=torch.float64, device=like.device)
+    shape = (len(like), max(part.valid.shape[1] for part in parts))
     index = torch.arange(shape[1], device=like.device)
     stand_in = index < lengths.amax(dim=0).unsqueeze(1)
     steps = {}
     for name, size in modalities.items():
-        if name not in signals:
+        if name not in seen:
             nothing = torch.zeros_like(stand_in)
             steps[name] = Steps(like.new_zeros(*shape, size), stand_in, nothing, hops[longest])
             continue
-        observed = signals[name].valid
-        values = cleaned(name, signals[name], size)
-        hop = torch.full_like(hops[longest], signals[name].hop)
+        observed = seen[name].valid
+        values = cleaned(name, seen[name], size)
+        hop = torch.full_like(hops[longest], seen[name].hop)
         here = observed.any(dim=1)
         if bool(here.all()):
             steps[name] = Steps(values, observed, observed, hop)
@@ -120,9 +121,9 @@ def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, St
 def on_one_grid(
     hidden: Mapping[str, Tensor], steps: Mapping[str, Steps], signals: Signals
 ) -> list[Tensor]:
-    """Sequences of different hop on the finest one, by the step that lies under its middle.
+    """Sequences of different hop on the grid of the batch, by the step under its step's middle.
 
-    A step stands for the span ``[index * hop, (index + 1) * hop)``.
+    A step stands for the span ``[index * hop, (index + 1) * hop)``; see `mien.layers.time.grid_of`.
 
     Args:
         hidden: ``(batch, time, width)`` by modality.
@@ -130,12 +131,10 @@ def on_one_grid(
         signals: what the model was given.
 
     Returns:
-        ``(batch, steps of the longest modality, width)`` each, in the order of `hidden`. After its
+        ``(batch, steps of the grid, width)`` each, in the order of `hidden`. After its
         last valid step a modality keeps the value that it had there.
     """
-    given = [signals[name] for name in steps if name in signals]
-    hop = min(sequence.hop for sequence in given)
-    time = max(sequence.valid.shape[1] for sequence in given)
+    hop, time = grid_of(given(signals, steps).values())
     found = []
     for name, values in hidden.items():
         index = step_under(time, hop, steps[name].hop)

@@ -32,13 +32,16 @@ class Aligned:
         hop: ``(batch,)`` float64, seconds of a step of each item: the finest hop of the modalities
             that this item has. What an item lacks must not change how it is read, so it does not
             change the grid either.
-        grid: seconds of a step of the whole batch, the finest of all modalities.
+        last: ``(batch,)`` index of the last step of each item's grid, with which the longest
+            modality of this item ends.
+        grid: seconds of a step of the whole batch; see `grid_of`.
         steps: steps of the whole batch.
     """
 
     values: Mapping[str, Tensor]
     valid: Mapping[str, Tensor]
     hop: Tensor
+    last: Tensor
     grid: float
     steps: int
 
@@ -55,14 +58,21 @@ class Aligned:
     def spread(self, frames: Tensor) -> Tensor:
         """From the items' grids to that of the batch, each step held for as long as it lasts.
 
+        The last step of an item's own grid is held to the end of the batch's: how far others go on,
+        or what the item lacks, changes none of its answers.
+
         Args:
             frames: ``(batch, time, …)`` on the items' grids.
 
         Returns:
             ``(batch, steps, …)``.
         """
+        if frames.shape[1] == self.steps and bool(
+            ((self.hop == self.grid) & (self.last == self.steps - 1)).all()
+        ):  # everybody is on this grid
+            return frames
         index = step_under(self.steps, self.grid, self.hop)
-        return take(frames, index.clamp(max=frames.shape[1] - 1))
+        return take(frames, index.minimum(self.last.unsqueeze(1)))
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
@@ -87,6 +97,25 @@ def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tenso
     return (middle * ratio.unsqueeze(-1) + CLOSE).floor().long()
 
 
+def given(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
+    """Those of some modalities that are there, in this order; one without a step is not."""
+    known = {name: signals[name] for name in modalities if name in signals}
+    return {name: sequence for name, sequence in known.items() if sequence.valid.shape[1]}
+
+
+def grid_of(sequences: Collection[Sequence]) -> tuple[float, int]:
+    """The steps on which a batch is answered: seconds of one, and how many.
+
+    The finest hop of all, and as many steps as have their middle within the longest in seconds; at
+    least one.
+
+    Args:
+        sequences: at least one.
+    """
+    hop = min(sequence.hop for sequence in sequences)
+    return hop, max(_length(sequence, hop) for sequence in sequences)
+
+
 def align(
     signals: Signals,
     modalities: Collection[str],
@@ -105,21 +134,21 @@ def align(
     Raises:
         NothingPresent: there is none of these modalities.
     """
-    known = {name: signals[name] for name in modalities if name in signals}
+    known = given(signals, modalities)
     if not known:
         raise NothingPresent("none of the model's modalities is there")
-    grid = min(sequence.hop for sequence in known.values())
+    grid, steps = grid_of(known.values())
     first = next(iter(known.values()))
     hop = torch.full((len(first.valid),), math.inf, dtype=torch.float64, device=first.valid.device)
     for sequence in known.values():
         hop = torch.where(sequence.present, hop.clamp(max=sequence.hop), hop)
     hop = torch.where(hop.isinf(), grid, hop)
-    steps = max(_length(sequence, grid) for sequence in known.values())
-    needed = max(int(_lengths(sequence, hop).max()) for sequence in known.values())
+    lengths = torch.stack([_lengths(sequence, hop) for sequence in known.values()]).amax(dim=0)
+    needed = int(lengths.max())
     values, valid = {}, {}
     for name, sequence in known.items():
         values[name], valid[name] = _resample(sequence, hop, needed, between)
-    return Aligned(values, valid, hop, grid, steps)
+    return Aligned(values, valid, hop, lengths - 1, grid, steps)
 
 
 def _length(sequence: Sequence, hop: float) -> int:
@@ -137,14 +166,14 @@ def _resample(
     sequence: Sequence, hop: Tensor, steps: int, between: Literal["nearest", "linear"]
 ) -> tuple[Tensor, Tensor]:
     last = sequence.valid.shape[1] - 1
-    given = sequence.values.flatten(2)
+    features = sequence.values.flatten(2)
     if steps == last + 1 and bool((hop == sequence.hop).all()):  # it is on this grid
-        return torch.where(sequence.valid.unsqueeze(-1), given, 0.0), sequence.valid
+        return torch.where(sequence.valid.unsqueeze(-1), features, 0.0), sequence.valid
     index = step_under(steps, hop, sequence.hop)
     inside = index <= last
     index = index.clamp(max=last)
     valid = take(sequence.valid, index) & inside
-    values = torch.where(valid.unsqueeze(-1), take(given, index), 0.0)
+    values = torch.where(valid.unsqueeze(-1), take(features, index), 0.0)
     if between == "nearest":
         return values, valid
     middle = (torch.arange(steps, device=hop.device) + 0.5) * (hop / sequence.hop).unsqueeze(1)
@@ -154,19 +183,24 @@ def _resample(
     other = other.clamp(0, last)
     both &= take(sequence.valid, other)
     share = torch.where(both, offset.abs(), 0.0).unsqueeze(-1).to(values.dtype)
-    beside = torch.where(both.unsqueeze(-1), take(given, other), 0.0)
+    beside = torch.where(both.unsqueeze(-1), take(features, other), 0.0)
     return values + share * (beside - values), valid
 
 
-def window_starts(length: int, window: int, stride: int, multiple: int = 1) -> list[int]:
+def window_starts(
+    length: int, window: int, stride: int, multiple: int = 1, *, fixed: bool = False
+) -> list[int]:
     """Where windows start so that they cover a length; the last one ends with it.
 
     Args:
         length: steps to cover.
         window: steps of a window.
-        stride: steps from one start to the next.
+        stride: steps from one start to the next; a multiple of `multiple` if the starts are fixed.
         multiple: every start is a multiple of this.
+        fixed: start at every stride instead, whatever the length; the last ones go beyond it.
     """
+    if fixed:
+        return list(range(0, length, stride))
     if length <= window:
         return [0]
     last = math.ceil((length - window) / multiple) * multiple
@@ -180,6 +214,7 @@ def sliding(
     overlap: int,
     *,
     fill: float = math.nan,
+    fixed: bool = False,
     windows_at_once: int = 64,
 ) -> Prediction:
     """Run a model per frame in windows that overlap, and average where they do.
@@ -188,12 +223,17 @@ def sliding(
     nothing; the last window is moved back to end there. Windows in which an item has nothing are
     left out.
 
+    Fixed windows are those of a stream, which knows neither where an item ends nor whether anything
+    of it is still to come: one starts at every stride, those in the last window too; what is behind
+    the end is not valid; none is left out, so that the model must bear an item without anything.
+
     Args:
         model: gives scores per frame on the finest hop.
         signals: of any length.
         window_steps: steps of a window on the finest hop, as the model's number of positions.
         overlap: steps that two neighbours share, from 0 to ``window_steps - 1``.
         fill: the score of steps that no window covers.
+        fixed: start windows at 0, stride, 2 * stride, … over the whole time.
         windows_at_once: largest batch that the model is given.
 
     Returns:
@@ -209,7 +249,7 @@ def sliding(
     signals = Signals({name: signals[name] for name in names if name in signals})
     grid = min((sequence.hop for sequence in signals.values()), default=1.0)
     time = max((_length(sequence, grid) for sequence in signals.values()), default=0)
-    places = _places(signals, grid, window_steps, window_steps - overlap)
+    places = _places(signals, grid, window_steps, window_steps - overlap, time if fixed else None)
     if not places:
         raise NothingPresent("nothing was observed", advice="give audio, video or both")
     sums = _Sums(signals.batch, time)
@@ -228,10 +268,17 @@ class _Place:
     start: int
 
 
-def _places(signals: Signals, grid: float, window: int, stride: int) -> list[_Place]:
+def _places(
+    signals: Signals, grid: float, window: int, stride: int, whole: int | None
+) -> list[_Place]:
+    """Windows by item; fixed ones over a whole time if that is given."""
     coarsest = max(sequence.hop for sequence in signals.values()) if signals else grid
     multiple = max(1, round(coarsest / grid))  # so that no window cuts a coarse step in two
     stride = max(multiple, stride // multiple * multiple)
+    if whole is not None:
+        anything = any(bool(s.valid.any()) for s in signals.values())
+        starts = window_starts(whole, window, stride, multiple, fixed=True) if anything else []
+        return [_Place(item, start) for item in range(signals.batch) for start in starts]
     places = []
     for item in range(signals.batch):
         # Half-open spans of what was observed, in steps of the grid.

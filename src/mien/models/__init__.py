@@ -16,11 +16,12 @@ from mien.models import uavm as uavm
 from mien.models import vavl as vavl
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import from_official
-from mien.models._registry import create_model, describe_model, list_models
+from mien.models._registry import COUNTED, create_model, describe_model, list_models
 from mien.models.linear_probe import Description, LinearProbe, PersonBaseline
 from mien.models.pretrained import list_trained, load_model
 
 __all__ = [
+    "COUNTED",
     "Description",
     "LinearProbe",
     "Model",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from mien import schema
-from mien.errors import NothingPresent
+from mien.errors import NothingPresent, OptionError
 from mien.layers.losses import Criterion, cross_entropy, squared_error
+from mien.layers.time import given
+from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
+
+# What comes first where the order of modalities has no meaning: that of MulT's released code, and
+# of the corpora. Others follow by the alphabet.
+_ORDER = ("text", AUDIO, VIDEO, "physiology")
+_TAKEN = frozenset(dir(nn.ModuleDict())) | frozenset(dir(nn.ParameterDict()))
 
 
 @dataclass(frozen=True)
@@ -66,27 +74,55 @@ class Model(nn.Module):
 
     Args:
         task: what to say.
-        modalities: feature size of each modality that the model can use.
+        modalities: feature size of each modality that the model can use. In which order they are
+            given means nothing, unless the model says otherwise.
 
     Attributes:
+        modalities: the same; in an order of its own where that given means nothing, so that weights
+            fit whatever the order.
         criterion: how far scores are from a target, wherever the model compares the two; may be
             set to another one of `mien.layers.losses`. Cross-entropy for categories and squared
             error for dimensions, unless the model's paper says otherwise.
+        ordered: whether the order of the modalities means something.
+        hands_options_to: modules whose keyword options are the model's as well.
+
+    Raises:
+        OptionError: there is no modality, or its name or size is none.
     """
+
+    ordered: ClassVar[bool] = False
+    hands_options_to: ClassVar[tuple[type[nn.Module], ...]] = ()
 
     def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
         super().__init__()
+        check_modalities(modalities)
         self.task = task
-        self.modalities = dict(modalities)
+        names = modalities if self.ordered else sorted(modalities, key=_place)
+        self.modalities = {name: modalities[name] for name in names}
         self.criterion: Criterion = squared_error if task.kind == "dimensions" else cross_entropy
 
     def forward(self, signals: Signals) -> Prediction:
         """Predict from whatever is observed.
 
+        Args:
+            signals: with any hops, lengths and durations; all modalities start together. One that
+                the model does not know, or that has no step, is as if it were not there.
+
+        Returns:
+            Per frame, every model answers on one grid: steps of the finest hop among the model's
+            modalities in the signals, as many as have their middle within the longest of them in
+            seconds; see `mien.layers.time.grid_of`. What a coarser step says holds for all steps
+            whose middle lies in it.
+
         Raises:
             NothingPresent: somebody in the batch has no observed modality.
+            OptionError: a modality has another number of features than the model was made for.
         """
         raise NotImplementedError
+
+    def expected(self, modality: str) -> int | None:
+        """Features of a step that `forward` takes; None where the model itself describes steps."""
+        return self.modalities[modality]
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
         """What training makes small: the criterion of the scores, unless the paper has more.
@@ -104,7 +140,12 @@ class Model(nn.Module):
 
         Raises:
             NothingPresent: somebody in the batch has none.
+            OptionError: a modality has another number of features than the model was made for.
         """
+        for name, sequence in given(signals, self.modalities).items():
+            size, told = sequence.values.shape[2:].numel(), self.expected(name)
+            if told is not None and size != told:
+                raise OptionError(f"{name} has {size} features, the model was made for {told}")
         present = {name: signals.present(name) for name in self.modalities}
         anything = torch.stack(list(present.values())).any(dim=0)
         if not bool(anything.all()):
@@ -114,3 +155,28 @@ class Model(nn.Module):
                 advice=f"this model can use {' and '.join(self.modalities)}",
             )
         return present
+
+
+def check_modalities(modalities: Mapping[str, int]) -> None:
+    """Whether there is something to make a model of.
+
+    Raises:
+        OptionError: there is no modality, or its name or size is none.
+    """
+    if not modalities:
+        raise OptionError("a model needs a modality", advice="give audio, video or both")
+    for name, size in modalities.items():
+        if not re.fullmatch(r"\w[\w-]*", name) or name in _TAKEN:
+            raise OptionError(
+                f"a modality cannot be called {name!r}",
+                advice="give letters, digits, - and _, but no word of Python's dictionaries or of "
+                "torch's modules such as values or type",
+            )
+        if size < 1:
+            raise OptionError(f"{name} has {size} features", advice="give at least one")
+
+
+def _place(modality: str) -> tuple[int, str]:
+    """Where a modality stands among others if their order means nothing."""
+    known = modality in _ORDER
+    return (_ORDER.index(modality) if known else len(_ORDER), modality)

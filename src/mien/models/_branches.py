@@ -3,11 +3,11 @@
 A branch only ever sees the items that have its modality, so a batch may mix complete and
 incomplete recordings and nothing is computed for a modality that is not there.
 
-Per frame, answers are on the steps of the modality with the most steps (the first of them if they
-are as many). Another modality's answer at a step is the one that lies under the step's middle,
-``(n + 1/2) hop``: nearest, so that nothing observed is mixed with anything unobserved. A step with
-a hole in one modality is answered by the others; one that nobody observed, a hole in all or
-padding, takes each modality's nearest observed step, so no answer depends on what follows the end.
+Per frame, answers are on the grid of the batch (`mien.layers.time.grid_of`). A modality's answer at
+a step is the one that lies under the step's middle, ``(n + 1/2) hop``: nearest, so that nothing
+observed is mixed with anything unobserved. A step with a hole in one modality, or behind its end,
+is answered by the others; one that nobody observed, a hole in all or padding, takes each modality's
+nearest observed step, so no answer depends on what follows the end.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from mien.errors import OptionError
 from mien.layers.masked import masked_mean
-from mien.layers.time import step_under
-from mien.models._base import Model, Prediction, Task
+from mien.layers.time import given, grid_of, step_under
+from mien.models._base import Model, Prediction
 from mien.signals import Signals
 
 
@@ -93,22 +92,9 @@ def spread(values: Tensor, rows: Tensor, batch: int) -> Tensor:
 
 
 class Branches(Model):
-    """Base of models that encode each modality by itself; see the head of this file.
-
-    Args:
-        task: what to say.
-        modalities: feature size of each modality.
-
-    Raises:
-        OptionError: there is no modality.
-    """
+    """Base of models that encode each modality by itself; see the head of this file."""
 
     heads: nn.ModuleDict
-
-    def __init__(self, task: Task, modalities: Mapping[str, int]) -> None:
-        super().__init__(task, modalities)
-        if not self.modalities:
-            raise OptionError("a model needs a modality", advice="give audio, video or both")
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
         """One modality of the items that have it.
@@ -128,11 +114,7 @@ class Branches(Model):
             OptionError: a modality has another number of features than the model was made for.
         """
         present = self.require_anything(signals)
-        longest = max(
-            (signals[name] for name in self.modalities if name in signals),
-            key=lambda sequence: sequence.valid.shape[1],
-        )
-        steps, hop = longest.valid.shape[1], longest.hop
+        hop, steps = grid_of(given(signals, self.modalities).values())
         out = {}
         for name, who in present.items():
             rows = who.nonzero().flatten()
@@ -174,11 +156,6 @@ class Branches(Model):
     def _part(self, signals: Signals, name: str, rows: Tensor) -> tuple[Tensor, Tensor]:
         sequence = signals[name]
         values, valid = sequence.values.flatten(2), sequence.valid
-        if values.shape[-1] != self.modalities[name]:
-            raise OptionError(
-                f"{name} has {values.shape[-1]} features, the model was made for "
-                f"{self.modalities[name]}"
-            )
         if len(rows) < len(valid):
             values, valid = values[rows], valid[rows]
         return torch.where(valid.unsqueeze(-1), values, 0.0), valid

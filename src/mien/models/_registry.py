@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_type_hints
 
 import torch
+from torch import nn
 
 from mien.errors import OptionError
-from mien.models._base import Model, Task
+from mien.models._base import Model, Task, check_modalities
 
 _Class = TypeVar("_Class", bound=type[Model])
 _PER: tuple[Literal["clip", "frame"], ...] = ("clip", "frame")
+# The categories that parameters are counted for.
+COUNTED = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,37 @@ def create_model(
         options: the model's own keyword options; its class documents them.
 
     Raises:
-        OptionError: no model has that name, or its mathematics forbids the task.
+        OptionError: no model has that name, it has no such option, or its mathematics forbids the
+            task or the modalities.
     """
-    return _entry(name).model(task, modalities, **options)
+    model = _entry(name).model
+    known = option_names(model)
+    if unknown := sorted(set(options) - known):
+        raise OptionError(
+            f"{name} has no option {', '.join(unknown)}",
+            advice=f"it has {', '.join(sorted(known)) or 'none'}",
+        )
+    return model(task, modalities, **options)
+
+
+def option_names(module: type[nn.Module]) -> frozenset[str]:
+    """Keyword options of a module, those included that it hands on to its bases or its parts."""
+    names: set[str] = set()
+    if issubclass(module, Model):
+        names.update(*map(option_names, module.hands_options_to))
+    for kind in module.__mro__:
+        if "__init__" not in vars(kind):
+            continue
+        parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
+        names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+        rest = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
+        if not rest:
+            break
+        listed = get_args(get_type_hints(vars(kind)["__init__"])[rest[0]])  # of Unpack[…]
+        if listed:
+            names |= set(get_type_hints(listed[0]))
+            break
+    return frozenset(names)
 
 
 @dataclass(frozen=True)
@@ -74,7 +106,7 @@ class ModelFacts:
     Attributes:
         name: of the model.
         paper: where it comes from.
-        parameters: trainable numbers, for the given sizes and seven emotions per clip.
+        parameters: trainable numbers, for the given sizes and the `COUNTED` emotions per clip.
         tasks: those that its mathematics allows, as ``categories per clip``.
         missing: what stands for a modality that is missing.
     """
@@ -96,10 +128,10 @@ def describe_model(name: str, modalities: Mapping[str, int]) -> ModelFacts:
     Raises:
         OptionError: no model has that name, or it cannot have those modalities.
     """
-    emotions = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
+    check_modalities(modalities)
     entry, tasks, parameters = _entry(name), [], 0
     for per in _PER:
-        for task in (Task.emotions(emotions, per), Task("dimensions", ("arousal", "valence"), per)):
+        for task in (Task.emotions(COUNTED, per), Task("dimensions", ("arousal", "valence"), per)):
             try:
                 with torch.device("meta"):
                     model = entry.model(task, modalities)

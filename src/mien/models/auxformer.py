@@ -128,11 +128,11 @@ class AuxFormer(Model):
             unposition_zeros=unposition_zeros,
             dropouts=rates,
         )
-        pair = modalities if len(modalities) == 2 else ()
-        self.project = _projections(modalities, width, project)
+        pair = self.modalities if len(modalities) == 2 else ()
+        self.project = _projections(self.modalities, width, project)
         self.crossmodal = nn.ModuleDict({name: make() for name in pair})
-        self.memory = nn.ModuleDict({n: make(positions=False, blend=True) for n in modalities})
-        self.auxiliary = nn.ModuleDict({name: make(positions=False) for name in modalities})
+        self.memory = nn.ModuleDict({n: make(positions=False, blend=True) for n in self.modalities})
+        self.auxiliary = nn.ModuleDict({name: make(positions=False) for name in self.modalities})
         names = len(task.names)
         joined = width * len(modalities)
         self.head = nn.Sequential(OutputBlock(joined, rates.output), nn.Linear(joined, names))

@@ -182,6 +182,10 @@ class FeatureFusion(Model):
             nn.Linear(hidden, len(task.names)),
         )
 
+    def expected(self, modality: str) -> int | None:
+        """See `Model.expected`; an encoder's input has axes of its own."""
+        return None if modality in self.encoders else super().expected(modality)
+
     def fuse(self, aligned: Aligned) -> Fused:
         """Fuse the modalities, step by step on one time axis."""
         raise NotImplementedError

@@ -35,7 +35,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from mien.errors import OptionError
 from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean
@@ -145,9 +144,6 @@ class LateLSTM(Model):
         dropout: between layers of an LSTM.
         dropout_hidden: after the hidden layer of a regression.
         staged: keep the fusion's gradient away from the modalities' networks.
-
-    Raises:
-        OptionError: there is no modality.
     """
 
     def __init__(  # noqa: PLR0913
@@ -166,8 +162,6 @@ class LateLSTM(Model):
         staged: bool = True,
     ) -> None:
         super().__init__(task, modalities)
-        if not modalities:
-            raise OptionError("there is no modality to fuse")
         if task.kind == "dimensions":
             self.criterion = criterion("ccc", over="batch" if task.per == "clip" else "sequence")
         outputs = len(task.names)
@@ -179,7 +173,7 @@ class LateLSTM(Model):
             dropout_hidden=dropout_hidden,
         )
         self.networks = nn.ModuleDict()
-        for name, size in modalities.items():
+        for name, size in self.modalities.items():
             self.networks[name] = make(
                 size,
                 width=widths.get(name, USUAL_WIDTH),

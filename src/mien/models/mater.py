@@ -265,7 +265,7 @@ def _build(parameters: Tensors, num_heads: int = 8) -> nn.Module:
         Task("categories", tuple(f"class {number}" for number in range(classes))),
         dict.fromkeys(modalities, width),
         width=width,
-        layers=max(numbers) + 1,
+        layers=len(numbers),
         heads=num_heads,
         feedforward=inner.shape[0],
     )
@@ -282,12 +282,24 @@ def _run(model: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     }
     prediction = model(Signals(sequences))
     return {
+        **_position_table(model, inputs),
         **prediction.embeddings,
         **prediction.attention,
         **{f"{m}_logits": scores for m, scores in prediction.by_modality.items()},
         "logits": prediction.scores,
         "probabilities": prediction.probabilities(),
     }
+
+
+def _position_table(model: Mater, inputs: Tensors) -> dict[str, Tensor]:
+    """Ours, for as many steps as are given and at least as many as are needed."""
+    name = "position_table"
+    if name not in inputs:
+        return {}
+    given = [inputs[m] for m in model.modalities if m in inputs]
+    steps = max(len(inputs[name]), *(x.shape[1] for x in given))
+    places = torch.arange(steps, dtype=given[0].dtype, device=given[0].device)
+    return {f"input/{name}": sinusoids(places, given[0].shape[2])}
 
 
 OFFICIAL["mater"] = Official(_build, _convert, _run)

@@ -45,7 +45,7 @@ from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register
 from mien.models.ammtd import AMMTD
 from mien.models.mmte_encoder import MMTE, Encoded
-from mien.models.streaming import Stream
+from mien.models.streaming import Stream, checked_stride
 from mien.signals import Signals
 
 
@@ -72,6 +72,8 @@ class _OverMMTE(Model):
             four fifths of them.
         encoder: the options of `MMTE`.
     """
+
+    hands_options_to = (MMTE,)
 
     def __init__(
         self,
@@ -178,15 +180,44 @@ class MMTEWithAMMTD(_OverMMTE):
         The answer to a step comes `Stream.delay` steps later: the encoder's layers times how far
         ahead each sees. Set ``look_ahead`` to bound it.
 
+        By default the answers are those of `forward` for as many steps as there are learned
+        positions. A longer stream goes through other windows than `forward` does, because it does
+        not know its end; `streamed` gives its answers for any length and stride.
+
         Args:
             batch: how many streams go side by side.
             stride: steps after which a new window of the learned positions begins, so that a
-                stream may go on for ever; nothing for half of the positions.
+                stream may go on for ever; nothing for as many as there are positions. With fewer,
+                windows overlap and are averaged, and each step costs as many of them.
 
         Raises:
-            OptionError: the TCN looks ahead, or the stride is longer than the positions.
+            OptionError: the TCN looks ahead, the stride is longer than the positions, or the model
+                is in training mode.
         """
         return Stream(self.encoder, self.decoder, self.regression, batch, stride=stride)
+
+    def streamed(self, signals: Signals, *, stride: int | None = None) -> Prediction:
+        """What `stream` answers to a whole sequence, of any length, in one go.
+
+        The windows are those of a stream: they begin at fixed steps and go to the end, wherever it
+        is. Gradients flow.
+
+        Args:
+            signals: with any hops; a stream itself takes one.
+            stride: as of the stream.
+
+        Returns:
+            Scores per frame, whatever the task, as `forward` gives them; no attention.
+
+        Raises:
+            NothingPresent: somebody in the batch has no observed modality.
+            OptionError: the stride is longer than the positions.
+        """
+        self.require_anything(signals)
+        overlap = self.window - checked_stride(self.window, stride)
+        aligned = align(signals, self.modalities)
+        frames = sliding(self._frames, aligned.signals, self.window, overlap, fixed=True)
+        return Prediction(aligned.spread(frames.scores))
 
 
 @register("mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
@@ -247,7 +278,7 @@ class MMTEWithLSTM(_OverMMTE):
 
 
 def _official_tcn(parameters: Tensors) -> TCN:
-    depth = 1 + max(int(name.split(".")[1]) for name in parameters)
+    depth = len({block[1] for name in parameters if (block := re.match(r"network\.(\d+)\.", name))})
     first = parameters["network.0.conv1.weight_v"]
     widths = [len(parameters[f"network.{i}.conv1.weight_v"]) for i in range(depth)]
     return TCN(first.shape[1], widths, kernel=first.shape[2])

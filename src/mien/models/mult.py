@@ -100,13 +100,15 @@ class MulT(Model):
             CrossmodalTransformer, heads=heads, causal=causal, unposition_zeros=unposition_zeros
         )
         self.project = nn.ModuleDict()
-        for name, size in modalities.items():
+        for name, size in self.modalities.items():
             self.project[name] = nn.Conv1d(size, width, kernel, padding=kernel // 2, bias=False)
-        self.crossmodal = _pairs(modalities, partial(make, width, layers=layers), self.dropouts)
+        self.crossmodal = _pairs(
+            self.modalities, partial(make, width, layers=layers), self.dropouts
+        )
         inner = width * max(1, len(modalities) - 1)
         depth = max(3, layers) if memory_layers is None else memory_layers
         self.memory = nn.ModuleDict(
-            {name: make(inner, layers=depth, dropouts=self.dropouts) for name in modalities}
+            {name: make(inner, layers=depth, dropouts=self.dropouts) for name in self.modalities}
         )
         joined = inner * len(modalities)
         self.head = head(joined, len(task.names), output_block, self.dropouts.output)
@@ -172,6 +174,8 @@ _HEAD = {"proj1": "head.0.first", "proj2": "head.0.second", "out_layer": "head.1
 
 def _build(official: Tensors, *, num_heads: int) -> MulT:
     letters = [letter for letter in _LETTERS if f"proj_{letter}.weight" in official]
+    if not letters:
+        raise KeyError("no modality has a projection")
     first = letters[0]
     width, _, kernel = official[f"proj_{first}.weight"].shape
     if kernel != 1:

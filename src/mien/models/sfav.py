@@ -31,9 +31,9 @@ for all missing clips, with running statistics. Training with a batch in which o
 dropped in turn need not describe faces again: `SFAV.describe` gives signals with features.
 
 Per frame (our choice, as the paper has none): the classifier sees both branches at each step
-instead of their means. Answers are on the steps of the modality with the most steps; the other's
-value is the one that lies under the middle of the step (nearest), zero in a hole, and held after
-its end. A missing modality gives its mean everywhere.
+instead of their means. A branch's value at a step of the answers' grid is the one that lies under
+the middle of the step (nearest), zero in a hole, and held after its end. A missing modality gives
+its mean everywhere.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import length
-from mien.layers.time import step_under, take
+from mien.layers.time import given, grid_of, step_under, take
 from mien.models import _official_sfav
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
@@ -122,13 +122,12 @@ class SFAV(Model):
         missing_frame: Literal["zeros", "black"] = "zeros",
     ) -> None:
         super().__init__(task, modalities)
-        if not self.modalities or set(self.modalities) - {AUDIO, VIDEO}:
+        if set(self.modalities) - {AUDIO, VIDEO}:
             raise OptionError(
-                f"SFAV has no branch for {', '.join(self.modalities) or 'nothing'}",
+                f"SFAV has no branch for {', '.join(self.modalities)}",
                 advice="give audio, video or both",
             )
-        # Audio first, whatever the order given: it is the order of the classifier's inputs.
-        self.names = tuple(name for name in (AUDIO, VIDEO) if name in self.modalities)
+        self.names = tuple(self.modalities)
         self.widths = dict(widths)
         self.missing_steps, self.missing_frame = dict(missing_steps), missing_frame
         self.backbone = chosen_backbone(backbone, self.modalities)
@@ -160,13 +159,17 @@ class SFAV(Model):
             scores, attention=fused.attention, embeddings={"pooled": pooled, **fused.embeddings}
         )
 
+    def expected(self, modality: str) -> int | None:
+        """See `Model.expected`; video is checked when its crops, if any, are described."""
+        return None if modality == VIDEO else super().expected(modality)
+
     def describe(self, signals: Signals) -> Signals:
         """The same signals with features in place of face crops, invalid crops not looked at."""
         if self.backbone is None or VIDEO not in signals or signals[VIDEO].values.ndim == 3:
             return signals
         faces = signals[VIDEO]
         shape = (*faces.valid.shape, self.backbone.features)
-        if bool(faces.valid.all()):  # no copy of all pictures to pick them
+        if faces.valid.numel() and bool(faces.valid.all()):  # no copy of all pictures to pick them
             features = self.backbone.describe(faces.values.flatten(0, 1)).view(shape)
         else:
             features = faces.values.new_zeros(shape)
@@ -219,14 +222,13 @@ class SFAV(Model):
         return values, valid | stand_in
 
     def _frames(self, signals: Signals, name: str, fused: Fused, present: Tensor) -> Tensor:
-        """``(batch, time, width)`` of a branch on the steps of the modality with the most."""
-        given = [signals[n] for n in self.names if n in signals]
-        finest = max(given, key=lambda sequence: sequence.valid.shape[1])
-        track, steps = fused.tracks[name], finest.valid.shape[1]
+        """``(batch, time, width)`` of a branch on the grid of the batch."""
+        known, track = given(signals, self.names), fused.tracks[name]
+        hop, steps = grid_of(known.values())
         mean = track.mean.unsqueeze(1).expand(-1, steps, -1)
-        if name not in signals:
+        if name not in known:
             return mean
-        index = step_under(steps, finest.hop, signals[name].hop).to(mean.device)
+        index = step_under(steps, hop, known[name].hop).to(mean.device)
         if name == AUDIO:  # a step of the branch has seen TAKEN more: it stands for their middle
             index = index - TAKEN // 2
         last = (length(track.valid) - 1).unsqueeze(1)

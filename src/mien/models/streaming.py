@@ -1,10 +1,15 @@
 """Step by step: the encoder and decoder of ``mmte_ammtd`` with their state.
 
 A step of the encoder's first layer can be made once its look-ahead has come in, one of the second
-once the first has gone as far again, and so on; the decoder then goes on by one. What comes out is
-what the model gives for the whole sequence with the same look-ahead: for as many steps as there are
-learned positions. Beyond them windows overlap and are averaged as `mien.layers.time.sliding` does,
-but a stream does not know its end: windows that begin in the last one take part in its answers.
+once the first has gone as far again, and so on; the decoder then goes on by one. For as many steps
+as there are learned positions, what comes out is what the model gives for the whole sequence with
+the same look-ahead.
+
+Beyond them a stream goes through windows, as every model does, but it cannot choose them so that
+the last one ends with the sequence. A window begins after every stride, and where windows overlap
+they are averaged: `mien.layers.time.sliding` with fixed starts, which `MMTEWithAMMTD.streamed` runs
+over a whole sequence of any length. By default one window begins where another ends, since one that
+overlaps the first would take part before it is known that the sequence is longer than the first.
 """
 
 from __future__ import annotations
@@ -35,6 +40,25 @@ class Answer(NamedTuple):
     scores: Tensor
 
 
+def checked_stride(positions: int, stride: int | None) -> int:
+    """Steps between the starts of a stream's windows.
+
+    Args:
+        positions: steps of a window.
+        stride: what was asked for; nothing for as many as there are positions.
+
+    Raises:
+        OptionError: less than one, or windows would leave steps out.
+    """
+    stride = positions if stride is None else stride
+    if not 0 < stride <= positions:
+        raise OptionError(
+            f"windows of {positions} steps every {stride}",
+            advice=f"let one begin every 1 to {positions} steps",
+        )
+    return stride
+
+
 class Stream:
     """Scores as time goes on. `MMTEWithAMMTD.stream` makes one.
 
@@ -49,7 +73,7 @@ class Stream:
         decoder: in evaluation mode.
         regression: from the decoder's output to scores.
         batch: streams side by side.
-        stride: steps between the starts of windows.
+        stride: steps between the starts of windows; nothing for one after the other.
 
     Raises:
         OptionError: see `MMTEWithAMMTD.stream`.
@@ -64,17 +88,18 @@ class Stream:
         *,
         stride: int | None = None,
     ) -> None:
-        self.stride = max(1, len(encoder.positions) // 2) if stride is None else stride
-        if not 0 < self.stride <= len(encoder.positions):
-            raise OptionError(f"windows of {len(encoder.positions)} steps every {self.stride}")
+        self.stride = checked_stride(len(encoder.positions), stride)
         self.encoder, self.decoder, self.regression, self.batch = (
             encoder,
             decoder,
             regression,
             batch,
         )
+        self._ended = False
+        self._check_state()
         self.delay = encoder.ahead * len(encoder.stack)
         self.time = 0
+        self._seen = torch.zeros(batch, dtype=torch.bool, device=encoder.positions.device)
         self._answered = 0
         self._windows: list[_Window] = []
         self._sums: dict[int, tuple[int, Tensor]] = {}
@@ -94,17 +119,19 @@ class Stream:
             The answer to the step `delay` steps ago, or nothing in the beginning.
 
         Raises:
-            OptionError: a modality that the model does not know.
+            OptionError: a modality that the model does not know, another number of streams or
+                features than it was made for, a stream that has ended, or a model in training mode.
+                The stream stays as it was.
         """
-        unknown = sorted(set(values) - set(self.encoder.fronts))
-        if unknown:
-            raise OptionError(
-                f"no modality {', '.join(unknown)}", advice=f"give {', '.join(self.encoder.fronts)}"
-            )
+        self._check_state()
+        valid = valid or {}
+        self._check_step(values, valid)
+        for name in values:
+            self._seen |= valid.get(name, torch.ones_like(self._seen))
         if self.time and self.time % self.stride == 0:
             self._begin()
         for window in self._windows:
-            window.push(values, valid or {})
+            window.push(values, valid)
             if window.full:
                 window.close()
             self._collect(window)
@@ -117,15 +144,51 @@ class Stream:
         """Answers to the last steps, whose look-ahead ends with the sequence.
 
         Raises:
-            NothingPresent: no step ever came in.
+            NothingPresent: no step ever came in, or nothing was ever observed of somebody, which
+                the model refuses for a whole sequence too. The stream stays as it was.
+            OptionError: it has ended already, or the model is in training mode.
         """
+        self._check_state()
         if not self.time:
             raise NothingPresent("the stream is empty", advice="push a step first")
+        if not bool(self._seen.all()):
+            lost = (~self._seen).nonzero().flatten().tolist()
+            raise NothingPresent(
+                f"nothing was ever observed in streams {lost} of the batch",
+                advice=f"push {' or '.join(self.encoder.fronts)} that is valid at some step",
+            )
+        self._ended = True
         for window in self._windows:
             window.close()
             self._collect(window)
         self._windows = []
         return [self._next() for _ in range(self.time - self._answered)]
+
+    def _check_state(self) -> None:
+        if any(module.training for module in (self.encoder, self.decoder, self.regression)):
+            raise OptionError("a model in training mode cannot stream", advice="call eval() first")
+        if self._ended:
+            raise OptionError("the stream has ended", advice="begin another one")
+
+    def _check_step(self, values: Mapping[str, Tensor], valid: Mapping[str, Tensor]) -> None:
+        fronts = self.encoder.fronts
+        unknown = sorted(set(values) - set(fronts))
+        if unknown:
+            raise OptionError(
+                f"no modality {', '.join(unknown)}", advice=f"give {', '.join(fronts)}"
+            )
+        for name, given in values.items():
+            expected = self.batch, fronts[name].features
+            if tuple(given.shape) != expected:
+                raise OptionError(
+                    f"a step of {name} is {tuple(given.shape)}",
+                    advice=f"give (streams, features), here {expected}",
+                )
+            if name in valid and tuple(valid[name].shape) != expected[:1]:
+                raise OptionError(
+                    f"what is valid of {name} is {tuple(valid[name].shape)}",
+                    advice=f"give one answer per stream, here {expected[:1]}",
+                )
 
     def _begin(self) -> None:
         self._windows.append(_Window(self.encoder, self.decoder, self.batch, self.time))

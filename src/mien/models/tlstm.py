@@ -17,7 +17,8 @@ al., section IV) and no code was released. What is ours, with its reason:
 - Width 64 throughout, four heads, two layers per transformer and one of the LSTM: 489,734
   parameters with features of size 1024 and 1408 and six classes, the round sizes that come nearest
   to the 485,000 that Goncalves et al. count.
-- The first modality asks; its steps are those of the LSTM. The residual keeps both modalities.
+- The first modality asks; its steps are those of the LSTM. The residual keeps both modalities. Who
+  asks is kept with the weights, since they load into either order and mean something else there.
 - Per clip the LSTM's state at the last observed step is scored, per frame each of its steps; a step
   holds for the moments of the finest hop whose middle it spans.
 - A missing modality is replaced by zeros, item by item, as in the other comparison systems; they
@@ -29,9 +30,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
-from mien.errors import OptionError
+from mien.errors import OptionError, WeightError
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts
 from mien.layers.steps import at, on_one_grid, zero_filled
 from mien.models._base import Model, Prediction, Task
@@ -58,6 +60,9 @@ class TLSTM(Model):
             dropout.
     """
 
+    ordered = True
+    asking: Tensor  # place in the alphabet of the modality that asks
+
     def __init__(
         self,
         task: Task,
@@ -83,6 +88,9 @@ class TLSTM(Model):
         self.fusion = transformer() if len(modalities) == 2 else None
         self.lstm = nn.LSTM(width, recurrent_width, recurrent_layers, batch_first=True)
         self.head = nn.Linear(recurrent_width, len(task.names))
+        first = next(iter(modalities))
+        self.register_buffer("asking", torch.tensor(sorted(modalities).index(first)))
+        self.register_load_state_dict_pre_hook(_same_asks)  # type: ignore[no-untyped-call]
 
     def forward(self, signals: Signals) -> Prediction:
         """Predict; see `Model.forward`.
@@ -104,3 +112,14 @@ class TLSTM(Model):
         else:
             hidden = at(hidden, asking.last)
         return Prediction(self.head(hidden), embeddings={"fused": fused})
+
+
+def _same_asks(model: TLSTM, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Refuse weights in which the other modality asks; older ones do not say who does."""
+    saved = state.setdefault(f"{prefix}asking", model.asking)
+    names = sorted(model.modalities)
+    if int(saved) != int(model.asking):
+        raise WeightError(
+            f"in these weights {names[int(saved)]} asks, in the model {names[int(model.asking)]}",
+            advice="give the modalities in the order that they were trained with",
+        )

@@ -20,9 +20,10 @@ inner width (audio's and the shared one, 2 x 1,049,600). 114,949,894 remain.
 
 Where the paper is silent:
 - Clips of another length than the learned positions: a shorter one uses the first positions; a
-  longer one is cut into windows that overlap by half, whose steps are averaged, so that no
-  position is used that was never trained. A window is used if the one before does not reach the
-  item's last observed step, so that padding changes nothing.
+  longer one goes through windows of `mien.layers.time.sliding` that overlap by half, each modality
+  on its own steps, so that no position is used that was never trained. Scores per frame are
+  averaged where windows overlap, and zero in one in which the modality was not observed at all; a
+  clip's mean over time is that of the averaged hidden states.
 - Steps that were not observed are no keys and do not enter the mean.
 - Per frame the classifier reads each step; modalities of different hop are brought to the finest
   one by the step under its middle, and those observed at that moment are averaged.
@@ -33,6 +34,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -41,7 +44,8 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.masked import masked_mean
-from mien.layers.steps import Steps, cleaned, length, on_one_grid
+from mien.layers.steps import Steps, cleaned, on_one_grid
+from mien.layers.time import sliding
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register
@@ -162,26 +166,27 @@ class UAVM(Model):
 
         Returns:
             With the scores ``by_modality``: where an item lacks the modality, the mean of what it
-            has. ``embeddings`` hold ``specific_<modality>`` and ``shared_<modality>``,
-            ``(batch, time, width)``, zero where the item lacks it.
+            has. ``embeddings`` hold, by modality, the mean over time of what the shared
+            transformer makes of it, ``(batch, width)``, and ``specific_<modality>``,
+            ``(batch, time, width)``; both are zero where nothing was observed.
         """
         present = self.require_anything(signals)
         given = [name for name in self.modalities if bool(present[name].any())]
         steps = {name: _steps(signals[name]) for name in self.modalities if name in signals}
-        hidden: dict[str, Tensor] = {}
+        frames: dict[str, Tensor] = {}
         embeddings: dict[str, Tensor] = {}
         for name in given:
-            specific, shared = self._embedded(name, signals[name], present[name])
-            embeddings |= {f"specific_{name}": specific, f"shared_{name}": shared}
-            hidden[name] = shared
+            frames[name], specific, shared = self._frames(name, signals[name], present[name])
+            valid = steps[name].valid
+            embeddings[f"specific_{name}"] = torch.where(valid.unsqueeze(-1), specific, 0.0)
+            embeddings[name] = masked_mean(shared, valid)
         if self.task.per == "frame":
             here = [steps[name].valid.unsqueeze(-1).float() for name in given]
             here = on_one_grid(dict(zip(given, here, strict=True)), steps, signals)
-            parts = on_one_grid(hidden, steps, signals)
+            scores = torch.stack(on_one_grid(frames, steps, signals))
         else:
             here = [present[name].unsqueeze(-1).float() for name in given]
-            parts = [masked_mean(hidden[name], steps[name].valid) for name in given]
-        scores = torch.stack([self.head(self.head_norm(part)) for part in parts])
+            scores = torch.stack([self.head(self.head_norm(embeddings[name])) for name in given])
         weight = torch.stack(here)
         nowhere = weight.sum(dim=0) == 0  # a moment that nobody observed: whoever is there at all
         everywhere = torch.stack([_like(present[name], weight[0]) for name in given])
@@ -198,60 +203,28 @@ class UAVM(Model):
         losses = [self.criterion(alone, target, None) for alone in prediction.by_modality.values()]
         return torch.stack(losses).mean()
 
-    def _embedded(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor]:
-        """Both transformers' results for those who have the modality, zero for the others."""
+    def _frames(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores per frame and both transformers' results, zero for who lacks the modality."""
         rows = who.nonzero().squeeze(1)
-        valid = sequence.valid[rows]
         values = cleaned(name, sequence, self.modalities[name])[rows]
-        cut = _Windows(valid, self.steps)
-        keys = cut.keys()
-        specific = self.specific[name](cut.cut(values), keys)
+        own = Signals({name: replace(sequence, values=values, valid=sequence.valid[rows])})
+        run, time = partial(self._window, name), sequence.valid.shape[1]
+        if time > self.steps:
+            said = sliding(run, own, self.steps, self.steps // 2, fill=0.0)
+        else:
+            said = run(own)
+        found = (said.scores, said.by_modality["specific"], said.by_modality["shared"])
+        scores, specific, shared = (_spread(part, rows, (len(who), time)) for part in found)
+        return scores, specific, shared
+
+    def _window(self, name: str, signals: Signals) -> Prediction:
+        """At most `steps` steps of those who have the modality; states go where windows average."""
+        valid = signals[name].valid
+        keys = None if bool(valid.all()) else valid[:, None, None]
+        specific = self.specific[name](signals[name].values, keys)
         shared = self.shared(specific, keys)
-        whole = (len(who), sequence.valid.shape[1])
-        return _spread(cut.join(specific), rows, whole), _spread(cut.join(shared), rows, whole)
-
-
-class _Windows:
-    """Windows of at most so many steps that overlap by half; one if the sequence is short."""
-
-    def __init__(self, valid: Tensor, steps: int) -> None:
-        self.batch, self.time = valid.shape
-        reach = length(valid)
-        longest = int(reach.max())  # nothing is behind that
-        self.stride = max(1, steps // 2)
-        self.count = 1 + max(0, -(-(longest - steps) // self.stride))
-        self.size = longest if self.count == 1 else steps
-        self.total = self.size + (self.count - 1) * self.stride
-        starts = torch.arange(self.count, device=valid.device) * self.stride
-        self.used = (starts == 0) | (starts - self.stride + self.size < reach.unsqueeze(1))
-        self.valid = self.cut(valid.unsqueeze(-1)).squeeze(-1)
-        self.places = (starts.unsqueeze(1) + torch.arange(self.size, device=valid.device)).flatten()
-
-    def cut(self, values: Tensor) -> Tensor:
-        """``(batch * count, size, width)`` from ``(batch, time, width)``."""
-        values = values[:, : self.total]
-        padded = F.pad(values, (0, 0, 0, self.total - values.shape[1]))
-        return padded.unfold(1, self.size, self.stride).flatten(0, 1).transpose(1, 2)
-
-    def keys(self) -> Tensor | None:
-        """``(batch * count, 1, 1, size)`` bool, everything where there is nothing to see."""
-        if bool(self.valid.all()):
-            return None
-        nothing = ~self.valid.any(dim=1, keepdim=True)
-        return (self.valid | nothing)[:, None, None]
-
-    def join(self, values: Tensor) -> Tensor:
-        """The used windows averaged step by step, ``(batch, time, width)``."""
-        if self.count > 1:
-            values = values.reshape(self.batch, self.count, *values.shape[1:])
-            weight = self.used.to(values.dtype)[..., None, None]
-            total = values.new_zeros(self.batch, self.total, values.shape[-1])
-            total = total.index_add(1, self.places, (values * weight).flatten(1, 2))
-            share = weight.expand(-1, -1, self.size, 1).flatten(1, 2)
-            share = values.new_zeros(self.batch, self.total, 1).index_add(1, self.places, share)
-            values = total / share.clamp(min=1)
-        values = values[:, : self.time]
-        return F.pad(values, (0, 0, 0, self.time - values.shape[1]))
+        states = {"specific": specific, "shared": shared}
+        return Prediction(self.head(self.head_norm(shared)), states)
 
 
 def _steps(sequence: Sequence) -> Steps:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mien.experiments.sources._base import Places, Shape, Source, generated
+from mien.experiments.sources._base import Places, Shape, Source, generated, generated_ratings
 from mien.experiments.sources.continuous import JavaSedSessions, Recola, UlmTsst
 from mien.experiments.sources.published import CmuMosei, MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import (
@@ -35,4 +35,4 @@ AnySource = Annotated[
     Field(discriminator="name"),
 ]
 
-__all__ = ["AnySource", "Places", "Shape", "Source", "Standard", "generated"]
+__all__ = ["AnySource", "Places", "Shape", "Source", "Standard", "generated", "generated_ratings"]

@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mien.corpora import Example, Fold
+from mien.evaluation.humans import PRESENTATIONS, Rated
 from mien.models import Task
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence as Steps
@@ -109,6 +110,11 @@ class Source(Settings):
         del places
         return {}
 
+    def rated(self, places: Places) -> Mapping[str, Rated]:
+        """How people judged the examples, by clip; none where nobody did."""
+        del places
+        return {}
+
 
 def generated(shape: Shape, seed: int = 0) -> list[Example]:
     """Made-up examples of a shape, to try an experiment out without its data.
@@ -129,6 +135,15 @@ def generated(shape: Shape, seed: int = 0) -> list[Example]:
             label = f"generated/{person:02d}"
             examples.append(Example(f"{label}/{clip}", label, Signals(signals), target))
     return examples
+
+
+def generated_ratings(examples: Sequence[Example], task: Task) -> dict[str, Rated]:
+    """Made-up people who find in made-up examples what these are labelled."""
+    out = {}
+    for example in examples:
+        emotion = task.names[int(example.target)]
+        out[example.clip] = Rated(emotion, {shown: {emotion: 10} for shown in PRESENTATIONS})
+    return out
 
 
 def _target(shape: Shape, steps: int, number: int, chance: torch.Generator) -> tuple[Tensor, float]:

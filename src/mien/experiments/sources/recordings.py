@@ -32,6 +32,7 @@ from mien.corpora import (
 from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
 from mien.corpora.ravdess import RAVDESS_EMOTIONS
 from mien.errors import FormatError, OptionError
+from mien.evaluation.humans import Rated, crema_d_ratings
 from mien.experiments.degraded import CLEAN, CONDITIONS, extractor
 from mien.experiments.sources._base import Examples, Places, Shape, Source, paired
 from mien.features.face_encoder import CROP_PX
@@ -270,6 +271,11 @@ class CremaD(_Recordings):
         if self.labels != "shares":
             return super().target(clip)
         return torch.tensor([clip.shares.get(emotion, 0.0) for emotion in CREMA_D_EMOTIONS])
+
+    def rated(self, places: Places) -> Mapping[str, Rated]:
+        """The votes that come with the corpus."""
+        rated = crema_d_ratings(places.data / "crema_d")
+        return {f"crema_d/{name}": one for name, one in rated.items()}
 
 
 class MspImprov(_Recordings):

@@ -1,0 +1,79 @@
+"""A model beside the people who judged the same clips by voice, by face and by both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mien.corpora.crema_d import Presentation
+from mien.errors import OptionError
+from mien.evaluation.categories import accuracy
+from mien.evaluation.humans import Rated, recognition
+from mien.evaluation.predict import predict
+from mien.evaluation.protocols import NO_LEVEL, Protocol, Row, Subject, each_alone
+from mien.schema import AUDIO, VIDEO
+
+_SHOWN: Mapping[frozenset[str], Presentation] = MappingProxyType(
+    {
+        frozenset({AUDIO}): "voice",
+        frozenset({VIDEO}): "face",
+        frozenset({AUDIO, VIDEO}): "audio-visual",
+    }
+)
+
+
+class HumanRaters(Protocol):
+    """How often the acted emotion is told, by the raters of the clips and by the model.
+
+    What counts is the acted emotion whatever the model's labels are, for the model as for people;
+    with everything, and with each modality alone. Both are counted over the clips that the model
+    answers under that condition. MATER sets its Table 2 beside the plurality of CREMA-D's raters.
+    """
+
+    name: Literal["human_raters"] = "human_raters"
+
+    def measure(self, subject: Subject) -> list[Row]:
+        """Accuracy of the plurality of the raters, of a single rater, and of the model.
+
+        A tie of the raters counts as a miss; see `mien.evaluation.humans.recognition_rates`.
+
+        Raises:
+            OptionError: nobody rated the clips, or the model cannot name what was acted in them.
+        """
+        rated = subject.rated()
+        examples = [example for example in subject.examples if example.clip in rated]
+        if not examples:
+            raise OptionError("human_raters needs clips that people rated", advice="take crema_d")
+        people = [rated[example.clip] for example in examples]
+        acted = _acted(people, subject.model.task.names)
+        rows = []
+        for name, alone in each_alone(subject):
+            scores = predict(subject.model, examples, operation=alone).scores
+            known = ~scores.isnan().any(dim=-1)
+            shown = _SHOWN[frozenset(subject.modalities if alone is None else {name})]
+            judged = [one for one, answered in zip(people, known.tolist(), strict=True) if answered]
+            rates = recognition(judged, shown)
+            found = {
+                "raters": rates["plurality"],
+                "one rater": rates["votes"],
+                "model": accuracy(scores[known], acted[known]),
+            }
+            rows += [
+                Row(self.name, f"{who}, {name}", NO_LEVEL, "accuracy", value)
+                for who, value in found.items()
+            ]
+        return rows
+
+
+def _acted(people: Sequence[Rated], names: Sequence[str]) -> Tensor:
+    unknown = {one.acted for one in people}.difference(names)
+    if unknown:
+        raise OptionError(
+            f"the model cannot say {' or '.join(sorted(unknown))}, which people were asked",
+            advice="let it tell the emotions that were acted",
+        )
+    return torch.tensor([names.index(one.acted) for one in people])
