@@ -138,6 +138,16 @@ def test_a_moment_is_averaged_over_what_was_observed_then():
     torch.testing.assert_close(said.scores[:, 5:], (audio + video)[:, 5:] / 2)
 
 
+def test_behind_its_end_a_modality_says_nothing():
+    frames = model(replace(SIX, per="frame"))
+    both = signals(audio=6)
+    with torch.no_grad():
+        found = frames(both)
+        alone = frames(Signals({"video": both["video"]}))
+    torch.testing.assert_close(found.scores[:, 6:], alone.scores[:, 6:])
+    assert not torch.allclose(found.scores[:, :6], alone.scores[:, :6], atol=1e-3)
+
+
 @pytest.mark.parametrize("time", [13, 25, 31])
 def test_longer_sequences_are_the_common_windows(time):
     frame = Task("dimensions", ("valence",), "frame")

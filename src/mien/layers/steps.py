@@ -140,3 +140,20 @@ def on_one_grid(
         index = step_under(time, hop, steps[name].hop)
         found.append(take(values, index.minimum(steps[name].last.unsqueeze(1))))
     return found
+
+
+def observed_on_grid(steps: Mapping[str, Steps], signals: Signals) -> dict[str, Tensor]:
+    """``(batch, steps of the grid)`` bool by modality: was it observed there; not behind its end.
+
+    Args:
+        steps: see `on_one_grid`.
+        signals: likewise.
+    """
+    known = given(signals, steps)
+    hop, time = grid_of(known.values())
+    found = {}
+    for name in known:
+        part = steps[name]
+        index, last = step_under(time, hop, part.hop), part.valid.shape[1] - 1
+        found[name] = take(part.valid, index.clamp(max=last)) & (index <= last)
+    return found

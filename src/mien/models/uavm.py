@@ -44,7 +44,7 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.masked import masked_mean
-from mien.layers.steps import Steps, cleaned, on_one_grid
+from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
 from mien.layers.time import sliding
 from mien.models._base import Model, Prediction, Task
 from mien.models._official import OFFICIAL, Official, Tensors
@@ -181,8 +181,8 @@ class UAVM(Model):
             embeddings[f"specific_{name}"] = torch.where(valid.unsqueeze(-1), specific, 0.0)
             embeddings[name] = masked_mean(shared, valid)
         if self.task.per == "frame":
-            here = [steps[name].valid.unsqueeze(-1).float() for name in given]
-            here = on_one_grid(dict(zip(given, here, strict=True)), steps, signals)
+            observed = observed_on_grid(steps, signals)
+            here = [observed[name].unsqueeze(-1).float() for name in given]
             scores = torch.stack(on_one_grid(frames, steps, signals))
         else:
             here = [present[name].unsqueeze(-1).float() for name in given]
