@@ -10,7 +10,7 @@ import pandas as pd
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import summarize
-from mien.experiments.comparisons import WITHIN, tested
+from mien.experiments.comparisons import SEEDS, WITHIN, tested
 from mien.experiments.spec import Comparison, Experiment, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
@@ -121,7 +121,8 @@ def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: 
         "Epochs are chosen on the development part; where there is none, the last one counts. "
         "A cell is the mean over folds and seeds ± the standard deviation of these runs"
         + ("; in brackets the paper's number." if experiment.reported else "."),
-        "Intervals and every number are in the CSV beside this file.",
+        "Every number is in the CSV beside this file, with 95 % bootstrap intervals over folds, or "
+        "over seeds where there is one fold; of so few, such intervals are too narrow.",
     ]
     return "\n\n".join(line for line in lines if line)
 
@@ -194,6 +195,8 @@ def _compared(comparison: Comparison, tests: pd.DataFrame) -> str:
         f"Paired t-tests over {tests['of'].iloc[0]}, {comparison.alternative}; Holm-Bonferroni "
         f"over all {len(tests)} tests of this table."
     )
+    if tests["of"].iloc[0] == SEEDS:
+        said += " They speak for other seeds, not for other people."
     return f"{title}\n\n{said}\n\n{_table(columns, rows)}"
 
 
