@@ -4,10 +4,10 @@
 
 The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
 cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
-where there is one, and ``±`` in front of the table adds the deviation over runs.
-``{p|table|by|metric|condition|within|one}`` is Holm's p of a comparison by ``model``, ``treatment``
-or ``condition``: ``one`` against what it is compared with, within a treatment or a model. One
-number is of the data itself: ``{mmmo median}``.
+where there is one, and ``±`` in front of the table adds the deviation over runs. Holm's p of a
+comparison is ``{p|table|by|metric|condition|within|one}``, likewise with ``|level``: ``by`` is
+``model``, ``treatment`` or ``condition``, and ``one`` is what was compared within a treatment or a
+model. One number is of the data itself: ``{mmmo median}``.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def number(place: str, *, spread: bool) -> str:
     return f"{mean:.3f} ± {deviation:.3f}" if spread else f"{mean:.3f}"
 
 
-def adjusted_p(name: str, by: str, metric: str, condition: str, within: str, one: str) -> str:
+def adjusted_p(
+    name: str, by: str, metric: str, condition: str, within: str, one: str, level: str = ""
+) -> str:
     """Holm's p of one test, as text.
 
     Raises:
@@ -80,6 +82,7 @@ def adjusted_p(name: str, by: str, metric: str, condition: str, within: str, one
         & (rows[other] == within)
         & (rows["one"] == one)
     ]
+    chosen = chosen[chosen["level"] == float(level)] if level else chosen[chosen["level"].isna()]
     if len(chosen) != 1:
         raise SystemExit(
             f"{name}, {by}, {metric}, {condition}, {within}, {one}: {len(chosen)} tests"
