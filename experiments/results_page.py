@@ -4,7 +4,7 @@
 
 The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
 cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
-where there is one, and ``±`` in front of the table adds the deviation over runs. Holm's p of a
+or ``|protocol`` where there are several, and ``±`` in front of the table adds the deviation over runs. Holm's p of a
 comparison is ``{p|table|by|metric|condition|within|one}``, likewise with ``|level``: ``by`` is
 ``model``, ``treatment`` or ``condition``, and ``one`` is what was compared within a treatment or a
 model. One number is of the data itself: ``{mmmo median}``.
@@ -46,7 +46,7 @@ def number(place: str, *, spread: bool) -> str:
         return f"{error_of_the_median():.3f}"
     if place.startswith("p|"):
         return adjusted_p(*place.split("|")[1:])
-    name, model, treatment, condition, metric, *level = place.split("|")
+    name, model, treatment, condition, metric, *which = place.split("|")
     rows = table(name)
     chosen = rows[
         (rows["model"] == model)
@@ -54,10 +54,11 @@ def number(place: str, *, spread: bool) -> str:
         & (rows["condition"] == condition)
         & (rows["metric"] == metric)
     ]
-    if chosen["protocol"].nunique() > 1:
-        chosen = chosen[chosen["protocol"] == USUAL]
-    if level:
-        chosen = chosen[chosen["level"] == float(level[0])]
+    named = [word for word in which if word.isidentifier()]
+    if named or chosen["protocol"].nunique() > 1:
+        chosen = chosen[chosen["protocol"] == (named or [USUAL])[0]]
+    for level in set(which) - set(named):
+        chosen = chosen[chosen["level"] == float(level)]
     values = chosen[["mean", "deviation"]].drop_duplicates()
     if len(values) != 1:
         raise SystemExit(f"{place}: {len(values)} rows")
