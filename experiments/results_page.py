@@ -4,10 +4,10 @@
 
 The words are below; every number is taken from the tables that `mien reproduce` wrote, so the page
 cannot say what they do not. ``{table|model|treatment|condition|metric}`` is a mean, with ``|level``
-or ``|protocol`` where there are several, and ``±`` in front of the table adds the deviation over runs. Holm's p of a
-comparison is ``{p|table|by|metric|condition|within|one}``, likewise with ``|level``: ``by`` is
-``model``, ``treatment`` or ``condition``, and ``one`` is what was compared within a treatment or a
-model. One number is of the data itself: ``{mmmo median}``.
+or ``|protocol`` where there are several, and ``±`` in front of the table adds the deviation over
+runs. Holm's p of a comparison is ``{p|table|by|metric|condition|within|one}``, likewise with
+``|level``: ``by`` is ``model``, ``treatment`` or ``condition``, and ``one`` is what was compared
+within a treatment or a model. One number is of the data itself: ``{mmmo median}``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def zeroed(values: Tensor, valid: Tensor) -> Tensor:
+    """Values ``(batch, time, width)``, zero where not valid; no copy where everything is."""
+    return values if bool(valid.all()) else torch.where(valid.unsqueeze(-1), values, 0.0)
+
+
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
     if valid.numel() and bool(valid.all()):  # no copy needed
@@ -35,7 +40,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training:
             return self._by_running(values)
         if bool(valid.all()) and valid.numel() > 1:
-            return super().forward(values.flatten(0, 1)).view_as(values)
+            return super().forward(values.transpose(1, 2)).transpose(1, 2)
         observed = values[valid]
         if len(observed) < 2:
             return self._by_running(values)
@@ -44,7 +49,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
     def _by_running(self, values: Tensor) -> Tensor:
         normal = F.batch_norm(
-            values.flatten(0, 1),
+            values.transpose(1, 2),
             self.running_mean,
             self.running_var,
             self.weight,
@@ -52,4 +57,4 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             training=False,
             eps=self.eps,
         )
-        return normal.view_as(values)
+        return normal.transpose(1, 2)

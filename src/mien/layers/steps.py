@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.errors import OptionError
+from mien.layers.masked import zeroed
 from mien.layers.time import given, grid_of, step_under, take
 from mien.signals import Sequence, Signals
 
@@ -70,7 +71,7 @@ def cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
     values = sequence.values.flatten(2)
     if values.shape[-1] != size:
         raise OptionError(f"{name} has {values.shape[-1]} features, the model was made for {size}")
-    return torch.where(sequence.valid.unsqueeze(-1), values, 0.0)
+    return zeroed(values, sequence.valid)
 
 
 def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, Steps]:

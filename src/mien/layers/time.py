@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mien.errors import NothingPresent, OptionError
+from mien.layers.masked import zeroed
 from mien.signals import Sequence, Signals
 
 if TYPE_CHECKING:  # models stand on layers, not the other way round
@@ -139,6 +140,14 @@ def align(
         raise NothingPresent("none of the model's modalities is there")
     grid, steps = grid_of(known.values())
     first = next(iter(known.values()))
+    if all(
+        s.hop == grid and s.valid.shape[1] == steps and bool(s.valid.all()) for s in known.values()
+    ):  # complete and on one grid
+        values = {name: sequence.values.flatten(2) for name, sequence in known.items()}
+        valid = {name: sequence.valid for name, sequence in known.items()}
+        hop = first.valid.new_full((len(first.valid),), grid, dtype=torch.float64)
+        last = torch.full_like(hop, steps - 1, dtype=torch.long)
+        return Aligned(values, valid, hop, last, grid, steps)
     hop = torch.full((len(first.valid),), math.inf, dtype=torch.float64, device=first.valid.device)
     for sequence in known.values():
         hop = torch.where(sequence.present, hop.clamp(max=sequence.hop), hop)
@@ -168,7 +177,7 @@ def _resample(
     last = sequence.valid.shape[1] - 1
     features = sequence.values.flatten(2)
     if steps == last + 1 and bool((hop == sequence.hop).all()):  # it is on this grid
-        return torch.where(sequence.valid.unsqueeze(-1), features, 0.0), sequence.valid
+        return zeroed(features, sequence.valid), sequence.valid
     index = step_under(steps, hop, sequence.hop)
     inside = index <= last
     index = index.clamp(max=last)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from mien.layers.masked import masked_mean
+from mien.layers.masked import masked_mean, zeroed
 from mien.layers.time import given, grid_of, step_under
 from mien.models._base import Model, Prediction
 from mien.signals import Signals
@@ -158,7 +158,7 @@ class Branches(Model):
         values, valid = sequence.values.flatten(2), sequence.valid
         if len(rows) < len(valid):
             values, valid = values[rows], valid[rows]
-        return torch.where(valid.unsqueeze(-1), values, 0.0), valid
+        return zeroed(values, valid), valid
 
 
 def used(representations: Mapping[str, Representation]) -> dict[str, Tensor]:

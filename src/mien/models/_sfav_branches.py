@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.layers.masked import MaskedBatchNorm, masked_mean
+from mien.layers.masked import MaskedBatchNorm, masked_mean, zeroed
 from mien.layers.steps import length
 
 KERNEL = 3
@@ -45,7 +45,8 @@ class Track:
             shortest: number of steps that every item has at least.
         """
         lacking = max(0, shortest - valid.shape[1])
-        values, valid = F.pad(values, (0, 0, 0, lacking)), F.pad(valid, (0, lacking))
+        if lacking:
+            values, valid = F.pad(values, (0, 0, 0, lacking)), F.pad(valid, (0, lacking))
         own = length(valid).unsqueeze(1)
         index = torch.arange(valid.shape[1], device=valid.device)
         filled = (own > 0) & (index >= own) & (index < shortest)
@@ -59,7 +60,7 @@ class Track:
     @property
     def cleaned(self) -> Tensor:
         """The values, zero where not valid."""
-        return torch.where(self.valid.unsqueeze(-1), self.values, 0.0)
+        return zeroed(self.values, self.valid)
 
     def of_values(self, values: Tensor) -> Track:
         """The same steps with other values."""
@@ -72,6 +73,8 @@ class Track:
         zeros, as the paper has it, but the end is the end.
         """
         lengths = self.lengths - size + 1
+        if bool(self.valid.all()):
+            return self.valid[:, size - 1 :], lengths
         seen = F.max_pool1d(self.valid.float().unsqueeze(1), size, 1).squeeze(1) > 0
         index = torch.arange(seen.shape[1], device=seen.device)
         return seen & (index < lengths.unsqueeze(1)), lengths

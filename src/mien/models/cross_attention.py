@@ -210,11 +210,12 @@ class CrossAttention(FeatureFusion):
             return Fused(concatenate(self._attended(values, {}, aligned)))
         audio, video = sorted(self.modalities)
         pairs = aligned.valid[audio].unsqueeze(2) & aligned.valid[video].unsqueeze(1)
+        seen = None if bool(pairs.all()) else pairs
         sums, weights = values, {}
         for stage, attention in enumerate(self.attention, start=1):
             if stage > 1:
                 sums = {name: sums[name] + values[name] for name in values}
-            found = attention(values[audio], values[video], pairs)
+            found = attention(values[audio], values[video], seen)
             values = self._attended(sums, {audio: found.audio, video: found.video}, aligned)
             suffix = f"_{stage}" if stage > 1 else ""
             weights[f"{audio}{suffix}"] = found.audio_weights

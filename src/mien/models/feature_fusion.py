@@ -312,6 +312,6 @@ class SelfAttention(FeatureFusion):
     def fuse(self, aligned: Aligned) -> Fused:
         """Attend to the steps at which anything was observed; see `FeatureFusion.fuse`."""
         query, key, value = self.projection(concatenate(aligned.values)).chunk(3, dim=-1)
-        mask = aligned.observed.unsqueeze(1)
+        mask = None if bool(aligned.observed.all()) else aligned.observed.unsqueeze(1)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return Fused(attended)

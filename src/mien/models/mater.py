@@ -46,6 +46,7 @@ from torch.nn import functional as F
 from mien.errors import OptionError
 from mien.layers.conformer import sinusoids
 from mien.layers.dropout import Dropout, dropout
+from mien.layers.masked import zeroed
 from mien.models._base import Prediction, Task
 from mien.models._branches import (
     Branches,
@@ -129,7 +130,7 @@ class _Encoder(nn.Module):
         extras = {}
         for number, layer in enumerate(self.layers):
             x, weights = layer(x, valid, maps)
-            extras[f"layer{number}"] = torch.where(valid.unsqueeze(-1), x, 0.0)
+            extras[f"layer{number}"] = zeroed(x, valid)
             if weights is not None:
                 extras[f"attention{number}"] = torch.where(valid[:, None, :, None], weights, 0.0)
         return Encoded(x, extras)

@@ -48,6 +48,7 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
+from mien.layers.masked import zeroed
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import length
 from mien.layers.time import given, grid_of, step_under, take
@@ -372,7 +373,7 @@ def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
             f"{name} has {values.shape[-1]} features, the model was made for {size}",
             advice="for face crops choose a backbone",
         )
-    return torch.where(sequence.valid.unsqueeze(-1), values, 0.0)
+    return zeroed(values, sequence.valid)
 
 
 OFFICIAL.update(_official_sfav.implementations())
