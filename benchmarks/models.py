@@ -215,6 +215,11 @@ Modality dropout makes of each batch four: full, both attenuated, without audio,
 plain step sees all pictures of it, black ones too. mien's sees each picture once and black ones
 never (`SFAV.describe`); where it attenuates features instead of pictures, which is not what the
 release does, it need not look at attenuated ones either.
+
+The plain decoder of MMTE computes keys and values of all earlier outputs anew at each step, and its
+temporal networks pad both ends and cut, as their release does. Where a pass takes a few
+milliseconds (the fusions of RECOLA's features, `tav`, `tva`), what mien does beside the
+mathematics, looking at masks and lengths, is what is seen.
 """
 
 
