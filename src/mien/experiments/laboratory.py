@@ -21,9 +21,10 @@ from mien.evaluation.protocols import Protocol
 from mien.evaluation.statistics import compare as compared
 from mien.experiments.comparisons import all_tests, blocks
 from mien.experiments.loading import load_experiment, parts_of, shipped
+from mien.experiments.material import material
 from mien.experiments.pictures import draw
 from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
-from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, material, measured, results_of
+from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, measured, results_of
 from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
 from mien.experiments.tables import markdown, summary

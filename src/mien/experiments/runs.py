@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,25 +22,18 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save
 
-from mien.corpora import Example, Fold
-from mien.errors import InputError, OptionError
-from mien.evaluation.humans import Rated
+from mien.corpora import Example
+from mien.errors import InputError
 from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict
 from mien.evaluation.protocols import Row, Subject
+from mien.experiments.material import Material, judged, material, spoilt, taught
 from mien.experiments.post import fitted
 from mien.experiments.predictions import said
-from mien.experiments.sources import (
-    AnySource,
-    Places,
-    Source,
-    Standard,
-    generated,
-    generated_ratings,
-)
+from mien.experiments.sources import AnySource, Places, Source
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
-from mien.missing import Operation, Withhold, hide_important, importance, operation, unpair
+from mien.missing import Operation, Withhold, hide_important, importance, operation
 from mien.models import Model, create_model
 from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
 
@@ -132,63 +125,6 @@ def mark(described: object) -> str:
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Material:
-    """The examples of one fold, standardised by its training part."""
-
-    train: list[Example]
-    dev: list[Example]
-    test: list[Example]
-    standard: Standard
-    fold: Fold
-
-
-@lru_cache(maxsize=4)
-def _everything(source: Source, places: Places, made_up: bool) -> tuple[Example, ...]:
-    return tuple(generated(source.shape()) if made_up else source.examples(places))
-
-
-@lru_cache(maxsize=16)
-def _variant(source: Source, places: Places, name: str) -> tuple[Example, ...]:
-    return tuple(source.variants(places)[name]())
-
-
-@lru_cache(maxsize=4)
-def _more(source: Source, places: Places, name: str) -> tuple[Example, ...]:
-    known = source.further(places)
-    if name not in known:
-        raise OptionError(
-            f"{source.name} has nothing called {name}", advice=f"it has {list(known)}"
-        )
-    return tuple(known[name]())
-
-
-def folds_of(source: Source, places: Places, made_up: bool) -> tuple[Fold, ...]:
-    """The folds that a source is asked for."""
-    if made_up:
-        people = sorted({e.person for e in _everything(source, places, True)})
-        return (Fold("made up", tuple(people[2:]), (people[1],), (people[0],)),)
-    return source.split(_everything(source, places, False))[: source.folds]
-
-
-def material(run: Run) -> Material:
-    """The examples of a run's fold."""
-    source = run.source
-    fold = folds_of(source, run.places, run.made_up)[run.fold]
-    everybody = {*fold.train, *fold.dev, *fold.test}
-    chosen = [
-        example
-        for example in _everything(source, run.places, run.made_up)
-        if example.person in everybody
-    ]
-    parts = fold.divide(chosen)
-    standard = Standard({}, {})
-    if source.standardise:
-        standard = Standard.of(parts[0], source.components)
-    done, dev, test = (standard.apply(part) for part in parts)
-    return Material(done, dev, test or dev, standard, fold)
-
-
 def built(run: Run, given: Material) -> Model:
     """The run's model with fresh weights, for the features of its material."""
     shape = run.source.shape()
@@ -265,7 +201,7 @@ def _note(run: Run, measured: str) -> None:
 def _learn(
     run: Run, model: Model, given: Material, fabric: Fabric | None, tell: Tell | None
 ) -> None:
-    examples = [piece for example in _taught(run, given) for piece in run.source.pieces(example)]
+    examples = [piece for example in taught(run, given) for piece in run.source.pieces(example)]
     usable = [e for e in examples if _usable(e, model)]
     select = run.training.select
     plan = Plan(
@@ -290,20 +226,6 @@ def _learn(
 def _usable(example: Example, model: Model) -> bool:
     """Whether a model has anything to learn from an example."""
     return any(bool(example.signals.present(name).any()) for name in model.modalities)
-
-
-def _taught(run: Run, given: Material) -> list[Example]:
-    """The training part after the treatment of the whole set."""
-    examples = list(given.train)
-    shares = run.treatment.unpaired
-    if shares:
-        changed = unpair([e.signals for e in examples], shares, run.seed)
-        examples = [replace(e, signals=s) for e, s in zip(examples, changed, strict=True)]
-    unseen = {*given.fold.dev, *given.fold.test}
-    for name in () if run.made_up else run.treatment.extra:
-        further = _more(run.source, run.places, name)
-        examples += given.standard.apply(e for e in further if e.person not in unseen)
-    return examples
 
 
 def _score(metric: str, dev: Sequence[Example], window: int | None, model: Model) -> float:
@@ -360,23 +282,13 @@ def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answer
         [example for example in given.test if _usable(example, model)],
         experiment.metrics,
         run.seed,
-        {name: partial(_spoilt, run, given, name) for name in variants},
+        {name: partial(spoilt, run, given, name) for name in variants},
         run.entry.window,
         post,
-        partial(_judged, run, given, model),
+        partial(judged, run, given, model),
     )
     rows = [row for protocol in experiment.protocols for row in protocol.measure(subject)]
     return rows, post(predict(model, given.test, window=run.entry.window))
-
-
-def _judged(run: Run, given: Material, model: Model) -> Mapping[str, Rated]:
-    if run.made_up:
-        return generated_ratings(given.test, model.task)
-    return run.source.rated(run.places)
-
-
-def _spoilt(run: Run, given: Material, name: str) -> list[Example]:
-    return given.standard.apply(_variant(run.source, run.places, name))
 
 
 def results_of(folder: Path) -> pd.DataFrame:
@@ -397,6 +309,3 @@ def results_of(folder: Path) -> pd.DataFrame:
         fold=said["fold"],
         seed=said["seed"],
     )
-
-
-__all__ = ["Run", "done", "execute", "folds_of", "mark", "results_of"]
