@@ -13,7 +13,7 @@ from mien.errors import OptionError
 from mien.evaluation import inside
 from mien.evaluation.inside import EmbeddingDistance, Latency, PredictionEntropy, ResponseTime
 from mien.evaluation.predict import predict
-from mien.evaluation.protocols import Subject
+from mien.evaluation.protocols import FirstWindows, Subject
 from mien.missing import Withhold
 from mien.models import Model, Prediction, Task, create_model
 from mien.signals import Sequence, Signals
@@ -127,6 +127,15 @@ def test_nobody_answers_before_anything_was_observed(hop, step):
     assert times == pytest.approx({"everything": hop, "audio": hop, "video": (step + 1) * hop})
     told = {name: v for (name, metric, _), v in found.items() if metric == "told right"}
     assert told == {"everything": 1, "audio": 1, "video": 1}
+
+
+def test_the_first_windows_show_nothing_of_what_is_still_to_come():
+    late = observed_from(clip(0, 8, hop=0.5), "video", 4)
+    rows = FirstWindows(seconds=0.5, windows=8).measure(subject(Sure(), late, clip(1, 8, hop=0.5)))
+    answered = {row.level: row.value for row in rows if row.metric == "answered"}
+    assert answered == {1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}
+    assert {row.condition for row in rows if row.metric == "answered"} == {"video"}
+    assert {row.value for row in rows if row.metric == "accuracy"} == {1}
 
 
 def test_a_face_that_is_seen_after_the_last_window_is_never_told():

@@ -87,6 +87,9 @@ def test_who_begins_late_is_shown_to_the_end_of_the_first_step():
     after = KeepFirst(0.2)(signals, seeded())
     assert after["video"].valid[1].nonzero().flatten().tolist() == [4]
     assert after["video"].valid[0].nonzero().flatten().tolist() == [0]
+    honest = KeepFirst(0.2, sparing=False)(signals, seeded())
+    assert not honest["video"].valid[1].any()
+    assert torch.equal(honest["video"].valid[0], after["video"].valid[0])
 
 
 @pytest.mark.parametrize("windows", [1, 3, 9])

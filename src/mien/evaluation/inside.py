@@ -13,12 +13,11 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
 from mien.corpora import Example
 from mien.errors import OptionError
-from mien.evaluation._arrays import Floats, floats
+from mien.evaluation._arrays import floats
 from mien.evaluation.categories import accuracy
 from mien.evaluation.inspection import (
     cosine_distance,
@@ -48,7 +47,7 @@ from mien.evaluation.raters import HumanRaters
 from mien.layers.losses import UNLABELLED
 from mien.missing import KeepFirst, Operation
 from mien.models import Model
-from mien.signals import Sequence, Signals
+from mien.signals import Signals
 from mien.training import collate
 
 WARM_UP = 2  # calls before the clock is looked at
@@ -143,8 +142,7 @@ class EmbeddingDistance(Protocol):
 class ResponseTime(Protocol):
     """When the first right answer comes as a clip is presented bit by bit (MATER, Figure 11).
 
-    An answer counts only once a step of the clip was observed: `KeepFirst` shows a clip of which
-    nothing was observed so far up to its first observed step, which is still to come then.
+    A clip of which nothing was observed so far has no answer yet.
 
     Attributes:
         seconds: of a window.
@@ -162,7 +160,7 @@ class ResponseTime(Protocol):
         for name, alone in each_alone(subject):
             answers = [self._first(subject, alone, end) for end in ends]
             scores = torch.stack([answer.scores for answer in answers], dim=1)
-            times = response_time(scores, answers[-1].target, ends, _begun(subject, alone, ends))
+            times = response_time(scores, answers[-1].target, ends)
             right = times[~np.isnan(times)]
             mean = float(right.mean()) if len(right) else NO_LEVEL
             known = answers[-1].target != UNLABELLED
@@ -176,25 +174,8 @@ class ResponseTime(Protocol):
 
     @staticmethod
     def _first(subject: Subject, alone: Operation | None, end: float) -> Answers:
-        operation = both(alone, KeepFirst(end))
+        operation = both(alone, KeepFirst(end, sparing=False))
         return predict(subject.model, subject.examples, operation=operation)
-
-
-def _begun(subject: Subject, alone: Operation | None, ends: Floats) -> NDArray[np.bool_]:
-    """``(clips, windows)``: whether anything that the model is given was observed by then."""
-    rows = []
-    for example in subject.examples:
-        given = example.signals if alone is None else alone(example.signals, torch.Generator())
-        shown = [given[name] for name in subject.modalities if name in given]
-        first = min(map(_first_end, shown), default=float("inf"))
-        rows.append((first <= ends) | np.isclose(first, ends))
-    return np.stack(rows)
-
-
-def _first_end(sequence: Sequence) -> float:
-    """Seconds to the end of the first observed step of a clip; infinite without one."""
-    steps = sequence.valid[0].nonzero()
-    return (int(steps[0]) + 1) * sequence.hop if len(steps) else float("inf")
 
 
 class Latency(Protocol):

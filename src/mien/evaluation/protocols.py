@@ -269,6 +269,8 @@ class NoisyWindows(Protocol):
 class FirstWindows(Protocol):
     """Only the beginning is presented, to all modalities and to each alone (MATER, Figures 9, 10).
 
+    A clip of which nothing was observed so far has no answer yet, and does not count.
+
     Attributes:
         seconds: of a window.
         windows: how many there are at most.
@@ -282,7 +284,7 @@ class FirstWindows(Protocol):
         """One window to all of them, for each modality."""
         for name, alone in each_alone(subject):
             for count in range(1, self.windows + 1):
-                first = KeepFirst(count * self.seconds)
+                first = KeepFirst(count * self.seconds, sparing=False)
                 yield Condition(name, float(count), both(alone, first))
 
 

@@ -117,17 +117,19 @@ class KeepFirst(Operation):
     """Only the beginning is shown, all modalities to the same time; what comes after is masked.
 
     Ghaleb, Niehues and Asteriadis (2022), section 6.1: the first t windows of .25 or .5 s, here
-    ``seconds = t * window``. We mask what the paper may have cut off. A sample of which nothing was
-    observed by then is shown to the end of its first observed step.
+    ``seconds = t * window``. We mask what the paper may have cut off.
 
     Attributes:
         seconds: from the start of the recording. A step is shown if it ends by then.
+        sparing: show a sample of which nothing was observed by then to the end of its first
+            observed step, so that there is something to learn from; else nothing of it is left.
 
     Raises:
         OptionError: no number above zero.
     """
 
     seconds: float
+    sparing: bool = True
 
     def __post_init__(self) -> None:
         _checks.seconds("seconds", self.seconds)
@@ -135,7 +137,9 @@ class KeepFirst(Operation):
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals up to a time; nothing is random."""
         until = torch.full_like(anything(signals), self.seconds, dtype=torch.float64)
-        until = until.maximum(torch.stack([_first_end(s) for s in signals.values()]).amin(dim=0))
+        if self.sparing:
+            first = torch.stack([_first_end(s) for s in signals.values()]).amin(dim=0)
+            until = until.maximum(first)
         return Signals({name: _until(sequence, until) for name, sequence in signals.items()})
 
 
