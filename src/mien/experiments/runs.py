@@ -178,6 +178,7 @@ def execute(run: Run, fabric: Fabric | None = None, tell: Tell | None = None) ->
     trained = _noted(run)[0] == mark(run.described()) and (run.path / WEIGHTS).exists()
     if trained:
         model.load_state_dict(load_file(run.path / WEIGHTS))
+        model.to("cpu" if fabric is None else fabric.device)
     else:
         _learn(run, model, given, fabric, tell)
     if fabric is not None and not fabric.is_global_zero:
