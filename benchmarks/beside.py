@@ -38,8 +38,9 @@ def stepper(side: Side) -> Callable[[], None]:
     """A training step: forward, loss, backward and plain stochastic gradient descent."""
     optimizer = torch.optim.SGD(side.module.parameters(), lr=1e-6)
 
+    side.module.train()
+
     def step() -> None:
-        side.module.train()
         optimizer.zero_grad()
         side.loss().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -49,10 +50,10 @@ def stepper(side: Side) -> Callable[[], None]:
 
 def forward(side: Side) -> Callable[[], None]:
     """A forward pass in evaluation, without gradients."""
+    side.module.eval()
 
     def run() -> None:
         assert side.scores is not None
-        side.module.eval()
         with torch.inference_mode():
             side.scores()
 

@@ -205,8 +205,8 @@ class ConvolutionModule(nn.Module):
             The shape of x.
         """
         gated = torch.where(valid.unsqueeze(-1), F.glu(self.gated(x), dim=-1), 0.0)
-        mixed = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)
-        out: Tensor = self.dropout(self.out(F.silu(self.norm(mixed, valid))))
+        mixed = self.norm(self.depthwise(gated.transpose(1, 2)), valid).transpose(1, 2)
+        out: Tensor = self.dropout(self.out(F.silu(mixed)))
         return out
 
 

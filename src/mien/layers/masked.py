@@ -31,25 +31,27 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """Normalise.
 
         Args:
-            values: ``(batch, time, channels)``.
+            values: ``(batch, channels, time)``, as convolutions give them.
             valid: ``(batch, time)`` bool.
 
         Returns:
-            The shape of the values; meaningless where not valid.
+            The shape of the values, of memory of its own; meaningless where not valid.
         """
         if not self.training:
             return self._by_running(values)
         if bool(valid.all()) and valid.numel() > 1:
-            return super().forward(values.transpose(1, 2)).transpose(1, 2)
-        observed = values[valid]
+            return super().forward(values)
+        steps = values.transpose(1, 2)
+        observed = steps[valid]
         if len(observed) < 2:
             return self._by_running(values)
-        out = torch.zeros_like(values)
-        return out.masked_scatter(valid.unsqueeze(-1), super().forward(observed))
+        normal = super().forward(observed)
+        out = torch.zeros_like(steps).masked_scatter(valid.unsqueeze(-1), normal)
+        return out.transpose(1, 2).contiguous()
 
     def _by_running(self, values: Tensor) -> Tensor:
-        normal = F.batch_norm(
-            values.transpose(1, 2),
+        return F.batch_norm(
+            values,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -57,4 +59,3 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             training=False,
             eps=self.eps,
         )
-        return normal.transpose(1, 2)

@@ -98,11 +98,12 @@ class Convolution(nn.Module):
 
     def forward(self, track: Track) -> Track:
         """One block of table I."""
-        maps = self.convolution(track.cleaned.transpose(1, 2)).transpose(1, 2)
+        maps = self.convolution(track.cleaned.transpose(1, 2))
         if not self.pools:
-            return track.of_values(self.normalise(maps, track.valid).relu())
+            return track.of_values(self.normalise(maps, track.valid).relu_().transpose(1, 2))
         valid, lengths = track.window(KERNEL)
-        inner = Track(self.normalise(maps, valid).relu(), valid, lengths)
+        rectified = self.normalise(maps, valid).relu_().transpose(1, 2)
+        inner = Track(rectified, valid, lengths)
         # Where not valid, zero: the least that ReLU gives.
         largest = F.max_pool1d(inner.cleaned.transpose(1, 2), POOL, 1).transpose(1, 2)
         return Track(largest, *inner.window(POOL))
