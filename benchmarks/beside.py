@@ -9,7 +9,8 @@ from itertools import count
 
 import torch
 
-from benchmarks.pairs import PAIRS, Side
+from benchmarks.pairs import PAIRS
+from benchmarks.sides import Side
 
 ROUNDS = 3
 LONGEST_PAIR_S = 90.0  # of processor time; no further rounds after that

@@ -29,7 +29,8 @@ import torch
 from experiments.common import RESULTS, ROOT
 
 from benchmarks.beside import ROUNDS, compare, forward, least, one_step, stepper
-from benchmarks.pairs import PAIRS, ours
+from benchmarks.pairs import PAIRS
+from benchmarks.sides import ours
 from mien.formats import write_table, write_text
 from mien.models import Model, Task, create_model
 from mien.signals import Sequence, Signals

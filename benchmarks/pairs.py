@@ -32,8 +32,6 @@ from mien.models import Model, Task, create_model, from_official
 from mien.models.sfav import SFAV
 from mien.signals import Sequence, Signals
 
-__all__ = ["PAIRS", "Pair", "Side", "observed", "ours"]
-
 
 def _sfav_inputs(batch: int) -> tuple[Tensor, Tensor, Tensor]:
     given = inputs(batch, {"audio": (10, 156), "video": (15, 3, 224, 224)})

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from mien.experiments.comparisons import all_tested
 from mien.experiments.loading import RECIPES, list_experiments, shipped
 from mien.experiments.runner import attempt, collect, plan
 from mien.experiments.sources import Places
@@ -42,4 +43,5 @@ def test_a_recipe_runs_for_two_steps_on_made_up_data(name, tmp_path):
     assert set(results["protocol"]) == {protocol.name for protocol in experiment.protocols}
     table = summary(experiment, results)
     assert (table["runs"] > 0).any()
-    assert "made up" in markdown(experiment, results, table, command="none", made_up=True)
+    tests = all_tested(experiment, results)
+    assert "made up" in markdown(experiment, results, table, tests, command="none", made_up=True)

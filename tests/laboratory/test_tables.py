@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from mien.experiments.comparisons import all_tested
 from mien.experiments.loading import load_experiment
 from mien.experiments.tables import markdown, summary
 
@@ -46,11 +47,16 @@ def results():
     )
 
 
+def written(experiment, found):
+    tests = all_tested(experiment, found)
+    return markdown(experiment, found, summary(experiment, found), tests, command="none")
+
+
 def page(tmp_path, protocol):
     path = tmp_path / "two.yaml"
     path.write_text(TWO.replace("PROTOCOL", protocol))
     experiment = load_experiment(path)
-    return markdown(experiment, results(), summary(experiment, results()), command="none")
+    return written(experiment, results())
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):
         names = ["ccc", *(f"ccc/{number}" for number in range(count))]
         many = pd.concat([results().assign(metric=name) for name in names])
         table = summary(experiment, many[many["level"].isna()])
-        text = markdown(experiment, many, table, command="none")
+        text = written(experiment, many[many["level"].isna()])
         assert text.count("## without_each") == shown
         assert set(table["metric"]) == set(names)
 
@@ -115,7 +121,7 @@ def compared(tmp_path, text, scores):
     path.write_text(text)
     experiment = load_experiment(path)
     found = folds(scores)
-    page = markdown(experiment, found, summary(experiment, found), command="none")
+    page = written(experiment, found)
     rows = page[page.index("## Comparison by") :].splitlines()[6:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 

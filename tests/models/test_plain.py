@@ -4,6 +4,7 @@ import pytest
 import torch
 from benchmarks import pairs
 from benchmarks.plain.sfav import Sfav, fourfold
+from benchmarks.sides import observed
 from torch import nn
 
 from mien.models import from_official
@@ -52,7 +53,7 @@ def test_sfav_from_crops_gives_the_same_scores(fusion):
         plain.eval()
         model = from_official(f"sfav_{fusion}", plain.state_dict(), num_heads=1)
         given = {"audio": audio.transpose(1, 2), "video": crops}
-        found, expected = model(pairs.observed(given)).scores, plain(audio, crops)
+        found, expected = model(observed(given)).scores, plain(audio, crops)
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
     assert float((expected[0] - expected[1]).abs().max()) > 1e-2
 

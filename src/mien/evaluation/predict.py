@@ -74,6 +74,7 @@ def predict(
             neighbouring windows and averaged; None for whole sessions.
     """
     device = next(model.parameters()).device
+    asked = partial(sliding, model, window_steps=window, overlap=window // 2) if window else model
     parts: list[dict[str, Tensor]] = []
     for number, start in enumerate(range(0, len(examples), BATCH)):
         signals, target = collate(examples[start : start + BATCH])
@@ -81,9 +82,6 @@ def predict(
             generator = torch.Generator().manual_seed(mixed(seed, number))
             signals = operation(signals, generator)
         steps = target.shape[1] if model.task.per == "frame" else None
-        asked = (
-            partial(sliding, model, window_steps=window, overlap=window // 2) if window else model
-        )
         parts.append(_asked(model, asked, signals.to(device), steps, embeddings))
     whole = {name: _stacked([p.get(name) for p in parts], parts) for name in _names(parts)}
     target = stack_targets([example.target for example in examples])

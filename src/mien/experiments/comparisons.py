@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from mien.evaluation.statistics import compare, holm
@@ -9,6 +11,7 @@ from mien.experiments.spec import Comparison, Experiment
 
 WITHIN = ("treatment", "model")
 SEEDS, FOLDS = "seeds", "folds, each the mean of its seeds"
+Tested = Sequence[tuple[Comparison, pd.DataFrame]]
 
 
 def blocks(results: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -64,10 +67,15 @@ def tested(results: pd.DataFrame, asked: Comparison) -> pd.DataFrame:
     return whole.assign(p_holm=holm(whole["p"]), of=SEEDS if "seed" in over else FOLDS)
 
 
-def all_tests(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
-    """Every comparison of an experiment, one row a test, with what was compared beside it."""
+def all_tested(experiment: Experiment, results: pd.DataFrame) -> Tested:
+    """Every comparison of an experiment with its tests; see `tested`."""
+    return [(asked, tested(results, asked)) for asked in experiment.comparisons]
+
+
+def as_one(tests: Tested) -> pd.DataFrame:
+    """All of them, one row a test, with what was compared beside it; empty without any."""
     tables = [
-        tested(results, asked).assign(
+        table.assign(
             by=asked.by,
             metric=asked.metric,
             protocol=asked.protocol,
@@ -75,7 +83,7 @@ def all_tests(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
             level=asked.level,
             alternative=asked.alternative,
         )
-        for asked in experiment.comparisons
+        for asked, table in tests
+        if len(table)
     ]
-    told = [table for table in tables if len(table)]
-    return pd.concat(told, ignore_index=True) if told else pd.DataFrame()
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()

@@ -19,7 +19,7 @@ from mien.errors import InputError, OptionError
 from mien.evaluation.inside import AnyProtocol
 from mien.evaluation.protocols import Protocol
 from mien.evaluation.statistics import compare as compared
-from mien.experiments.comparisons import all_tests, blocks
+from mien.experiments.comparisons import all_tested, as_one, blocks
 from mien.experiments.loading import load_experiment, parts_of, shipped
 from mien.experiments.material import material
 from mien.experiments.pictures import draw
@@ -145,14 +145,15 @@ def _report(experiment: Experiment, command: str, options: Options) -> Report:
     page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
     table = summary(experiment, results)
     drawn = draw(experiment, results, finished, target)
-    text = markdown(experiment, results, table, command=command, planned=len(runs))
+    tests = all_tested(experiment, results)
+    text = markdown(experiment, results, table, tests, command=command, planned=len(runs))
     pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
     written = [page, numbers]
     write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
-    tests = all_tests(experiment, results)
-    if len(tests):
+    every = as_one(tests)
+    if len(every):
         written.append(target / f"{experiment.name}_tests.csv")
-        write_text(written[-1], tests.to_csv(index=False, float_format="%.6g"))
+        write_text(written[-1], every.to_csv(index=False, float_format="%.6g"))
     write_text(page, text + pictures)
     return Report([*written, *drawn], failures, table)
 

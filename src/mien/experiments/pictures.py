@@ -17,6 +17,7 @@ from mien.evaluation.categories import confusion
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import rank_models
+from mien.experiments.comparisons import blocks
 from mien.experiments.runs import PREDICTIONS, Run
 from mien.experiments.spec import Experiment
 from mien.experiments.tables import MOST_NAMES
@@ -138,8 +139,7 @@ def _ranks(metric: str, results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
         for treatment, part in rows[rows["condition"] == condition].groupby(
             "treatment", sort=False
         ):
-            # Seeds of one fold share their people, so a fold is one block.
-            folds = part.groupby(["model", "fold"], sort=False)["value"].mean().reset_index()
+            folds, _ = blocks(part)
             whole = folds.groupby("model")["fold"].nunique() == folds["fold"].nunique()
             folds = folds[folds["model"].map(whole)]
             if folds["model"].nunique() < FEWEST_RANKED or folds["fold"].nunique() < 2:

@@ -10,7 +10,7 @@ import pandas as pd
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import summarize
-from mien.experiments.comparisons import SEEDS, WITHIN, tested
+from mien.experiments.comparisons import SEEDS, WITHIN, Tested
 from mien.experiments.spec import Comparison, Experiment, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
@@ -72,6 +72,7 @@ def markdown(
     experiment: Experiment,
     results: pd.DataFrame,
     table: pd.DataFrame,
+    tests: Tested,
     *,
     command: str,
     planned: int | None = None,
@@ -83,6 +84,7 @@ def markdown(
         experiment: what was run.
         results: of `mien.experiments.runner.collect`.
         table: their `summary`.
+        tests: of `mien.experiments.comparisons.all_tested`.
         command: by which it was run.
         planned: runs that the experiment has; said where not all of them are done.
         made_up: whether generated examples stood in for the data.
@@ -106,7 +108,7 @@ def markdown(
             parts.append(_by_condition(group[~leveled]))
         if leveled.any():
             parts.append(_by_level(group[leveled]))
-    parts += [_compared(asked, tested(results, asked)) for asked in experiment.comparisons]
+    parts += [_compared(asked, found) for asked, found in tests]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -8,16 +8,13 @@ from torch.nn import functional as F
 
 
 def zeroed(values: Tensor, valid: Tensor) -> Tensor:
-    """Values ``(batch, time, width)``, zero where not valid; no copy where everything is."""
+    """Values ``(…, width)``, zero where ``(…)`` is not valid; no copy where everything is."""
     return values if bool(valid.all()) else torch.where(valid.unsqueeze(-1), values, 0.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
-    if valid.numel() and bool(valid.all()):  # no copy needed
-        return values.mean(dim=1)
-    mask = valid.unsqueeze(-1)
-    return torch.where(mask, values, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    return zeroed(values, valid).sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):

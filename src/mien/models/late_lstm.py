@@ -37,7 +37,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
-from mien.layers.masked import masked_mean
+from mien.layers.masked import masked_mean, zeroed
 from mien.layers.time import align
 from mien.models._base import Model, Prediction, Task
 from mien.models._registry import register
@@ -197,7 +197,7 @@ class LateLSTM(Model):
         by_modality: dict[str, Tensor] = {}
         for name in aligned.values:
             scores = self._bounded(self.networks[name](aligned.values[name], aligned.valid[name]))
-            by_modality[name] = torch.where(aligned.valid[name].unsqueeze(-1), scores, 0.0)
+            by_modality[name] = zeroed(scores, aligned.valid[name])
         nothing = torch.zeros_like(next(iter(by_modality.values())))
         side_by_side = [by_modality.get(name, nothing) for name in self.modalities]
         features = torch.cat(side_by_side, dim=-1)

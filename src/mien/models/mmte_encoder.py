@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.dropout import Dropout
+from mien.layers.masked import zeroed
 from mien.layers.tcn import TCN
 from mien.signals import Signals
 
@@ -51,7 +52,7 @@ class Encoded:
 
     def complete(self, modalities: Mapping[str, int]) -> Tensor:
         """``(batch, time, all modalities * width)``, zero where one is missing."""
-        clean = torch.where(self.valid.unsqueeze(-1), self.values, 0.0)
+        clean = zeroed(self.values, self.valid)
         parts = [
             clean[:, :, self.names.index(name)]
             if name in self.names
@@ -203,7 +204,7 @@ class MMTE(nn.Module):
         valid = torch.stack([signals[name].valid for name in names], dim=1)
         embedded = torch.stack([self._embed(name, signals) for name in names], dim=1)
         batch, modalities, time, width = embedded.shape
-        sequence = torch.where(valid.unsqueeze(-1), embedded, 0.0).flatten(1, 2)
+        sequence = zeroed(embedded, valid).flatten(1, 2)
         mask = self._mask(valid)
         for layer in self.stack:
             sequence = layer(sequence, mask)

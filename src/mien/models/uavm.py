@@ -43,7 +43,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.masked import masked_mean
+from mien.layers.masked import masked_mean, zeroed
 from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
 from mien.layers.time import sliding
 from mien.models._base import Model, Prediction, Task
@@ -178,7 +178,7 @@ class UAVM(Model):
         for name in given:
             frames[name], specific, shared = self._frames(name, signals[name], present[name])
             valid = steps[name].valid
-            embeddings[f"specific_{name}"] = torch.where(valid.unsqueeze(-1), specific, 0.0)
+            embeddings[f"specific_{name}"] = zeroed(specific, valid)
             embeddings[name] = masked_mean(shared, valid)
         if self.task.per == "frame":
             observed = observed_on_grid(steps, signals)
