@@ -27,15 +27,15 @@ from pathlib import Path
 
 import av
 import pandas as pd
-from experiments.common import DATA, RESULTS, ROOT
 from rich.console import Console
+from tools.common import DATA, RESULTS, ROOT
 
-from mien import recognizer as room
-from mien.batch import Batch
 from mien.features.faces import FaceDetector, FaceReader
 from mien.features.voice import VoiceReader
 from mien.formats import write_table, write_text
-from mien.recognizer import Recognizer
+from mien.recognition import recognizer as room
+from mien.recognition.batch import Batch
+from mien.recognition.recognizer import Recognizer
 from mien.timeline import Timeline
 
 STAGES = ("decode", "detect faces", "encode faces", "read voice", "model", "write")

@@ -26,7 +26,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from experiments.common import RESULTS, ROOT
+from tools.common import RESULTS, ROOT
 
 from benchmarks.beside import ROUNDS, compare, forward, least, one_step, stepper
 from benchmarks.pairs import PAIRS

@@ -33,7 +33,7 @@ from media.make import Picture, Sound, regular, tone, write  # noqa: E402
 from mien.errors import MienError  # noqa: E402
 from mien.formats import write_text  # noqa: E402
 from mien.media import Decoder, Frame, Limits, Samples  # noqa: E402
-from mien.recognizer import Recognizer  # noqa: E402
+from mien.recognition.recognizer import Recognizer  # noqa: E402
 
 Judge = Callable[[Path], tuple[str, str]]
 HEADER_BYTES = 512

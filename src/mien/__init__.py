@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from mien.api import analyze
     from mien.formats import read
     from mien.models import Task, create_model, list_models
-    from mien.recognizer import Recognizer
+    from mien.recognition.recognizer import Recognizer
     from mien.timeline import Timeline
 
 # Loaded on first use: `import mien` stays quick, and the decoder's process never loads torch.
 _LAZY = {
-    "Recognizer": "mien.recognizer",
+    "Recognizer": "mien.recognition.recognizer",
     "Task": "mien.models",
     "Timeline": "mien.timeline",
     "analyze": "mien.api",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from mien.recognizer import Recognizer
+from mien.recognition.recognizer import Recognizer
 from mien.timeline import Timeline
 
 

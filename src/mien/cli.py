@@ -73,8 +73,8 @@ def analyze(
 
     Goes on past a file that cannot be used; the exit code is 1 if there was one.
     """
-    from mien.batch import Batch  # the help must not wait for torch
-    from mien.recognizer import Recognizer
+    from mien.recognition.batch import Batch  # the help must not wait for torch
+    from mien.recognition.recognizer import Recognizer
 
     batch = Batch(_listed(formats), out, _out, _err)
     with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:

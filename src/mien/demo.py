@@ -19,8 +19,8 @@ from rich.table import Table
 
 from mien.errors import WeightError
 from mien.formats import write_atomically
-from mien.outputs import OutputFolder
-from mien.recognizer import Recognizer
+from mien.recognition.outputs import OutputFolder
+from mien.recognition.recognizer import Recognizer
 from mien.timeline import Timeline
 from mien.weights.fetch import announce, pip_download, sha256_of
 

@@ -69,5 +69,13 @@ class OptionError(MienError):
     """An option, a name or a combination of them makes no sense."""
 
 
+class PluginError(MienError):
+    """A plugin cannot be loaded, or something needs a plugin that is not there."""
+
+
+class ModelFileError(WeightError):
+    """A file is no trained model of mien, is damaged, or was made for something that is not here."""
+
+
 class OutputError(MienError):
     """A result could not be written; nothing that looks whole was left behind."""

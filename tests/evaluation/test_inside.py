@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import OptionError
 from mien.evaluation import inside
 from mien.evaluation.inside import EmbeddingDistance, Latency, PredictionEntropy, ResponseTime

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import OptionError
 from mien.evaluation.humans import Rated
 from mien.evaluation.inside import AnyProtocol

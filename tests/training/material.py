@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.models import Model, Task, create_model
 from mien.signals import Sequence, Signals
 

@@ -1,7 +1,7 @@
 import torch
 from tests.training.material import examples
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.signals import Sequence, Signals
 from mien.training import batches, collate, mixed, stack_targets
 

@@ -1,7 +1,7 @@
 """How well people tell the acted emotions of CREMA-D: the bar that a model is held against.
 
 Each of its 7,442 clips was rated by about ten people from its sound, from its picture and from
-both, and the corpus comes with a table of their votes; see `mien.corpora.crema_d`.
+both, and the corpus comes with a table of their votes; see `mien.datasets.crema_d`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mien.corpora.crema_d import EMOTION_CODES, Presentation, crema_d_votes
+from mien.datasets.crema_d import EMOTION_CODES, Presentation, crema_d_votes
 from mien.errors import FormatError
 
 PRESENTATIONS: tuple[Presentation, ...] = ("voice", "face", "audio-visual")
@@ -36,7 +36,7 @@ def crema_d_ratings(folder: Path) -> dict[str, Rated]:
     """How the clips of CREMA-D were judged.
 
     Args:
-        folder: of the corpus; see `mien.corpora.crema_d.crema_d_votes`.
+        folder: of the corpus; see `mien.datasets.crema_d.crema_d_votes`.
 
     Returns:
         By the name of a clip, as ``1001_DFA_ANG_XX``.
@@ -69,7 +69,7 @@ def recognition_rates(folder: Path) -> pd.DataFrame:
     votes, which the published table does not reproduce.
 
     Args:
-        folder: of the corpus; see `mien.corpora.crema_d.crema_d_votes`.
+        folder: of the corpus; see `mien.datasets.crema_d.crema_d_votes`.
 
     Returns:
         One row per ``presentation`` and ``acted`` emotion, where ``all`` stands for all together:

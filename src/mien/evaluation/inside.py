@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import OptionError
 from mien.evaluation._arrays import floats
 from mien.evaluation.categories import accuracy

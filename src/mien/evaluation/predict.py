@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.layers.losses import UNLABELLED
 from mien.layers.time import sliding
 from mien.missing import Operation
@@ -27,7 +27,7 @@ class Answers:
     Attributes:
         scores: ``(examples, names)`` per clip, ``(examples, time, names)`` per frame; NaN where the
             model was left with nothing at all, and after the end of an example.
-        target: as `mien.corpora.Example.target` with an axis of examples in front, padded with
+        target: as `mien.datasets.Example.target` with an axis of examples in front, padded with
             "nobody knows".
         by_modality: scores from one modality alone, where the model has them.
         embeddings: inner representations ``(examples, …)``, where they were asked for.

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import OptionError
 from mien.evaluation.humans import Rated
 from mien.evaluation.measures import measure, measure_dimensions

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mien.corpora.crema_d import Presentation
+from mien.datasets.crema_d import Presentation
 from mien.errors import OptionError
 from mien.evaluation.categories import accuracy
 from mien.evaluation.humans import Rated, recognition

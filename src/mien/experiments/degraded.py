@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.corpora import ravdess_voices
+from mien.datasets import ravdess_voices
 from mien.errors import OptionError
 from mien.features.sequences import SequenceExtractor
 from mien.media import Decoder, Samples

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mien.corpora import Example, Fold
+from mien.datasets import Example, Fold
 from mien.errors import OptionError
 from mien.evaluation.humans import Rated
 from mien.experiments.sources import Places, Source, Standard, generated, generated_ratings

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.evaluation.postprocess import PostProcessing as Chain
 from mien.evaluation.postprocess import fit
 from mien.evaluation.predict import Answers, predict

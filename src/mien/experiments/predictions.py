@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.evaluation.predict import Answers
 from mien.models import Task
 

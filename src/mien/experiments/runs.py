@@ -22,7 +22,7 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import InputError
 from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.layers.losses import UNLABELLED
 from mien.signals import Signals, pad_batch
 

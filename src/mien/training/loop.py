@@ -21,7 +21,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.errors import OptionError
 from mien.formats import write_text
 from mien.layers.losses import criterion

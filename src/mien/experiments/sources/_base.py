@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mien.corpora import Example, Fold
+from mien.datasets import Example, Fold
 from mien.evaluation.humans import PRESENTATIONS, Rated
 from mien.models import Task
 from mien.schema import AUDIO, VIDEO

@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from mien.corpora import (
+from mien.datasets import (
     Example,
     Fold,
     avec2016,
@@ -23,9 +23,9 @@ from mien.corpora import (
     segments,
     ulm_tsst_examples,
 )
-from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
-from mien.corpora.recola import FRAME_SECONDS
-from mien.corpora.ulm_tsst import STEP_MS
+from mien.datasets.java_sed import EMOTION_CODES as JAVA_SED
+from mien.datasets.recola import FRAME_SECONDS
+from mien.datasets.ulm_tsst import STEP_MS
 from mien.experiments.sources._base import Places, Shape, Source, paired
 from mien.experiments.sources.recordings import JavaSed
 from mien.features.observation import FACE_FEATURES

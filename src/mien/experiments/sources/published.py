@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from mien.corpora import (
+from mien.datasets import (
     Example,
     Fold,
     mater_folds,
@@ -15,9 +15,9 @@ from mien.corpora import (
     ravdess_examples,
     sfav_folds,
 )
-from mien.corpora.mfn import MFN_NAMES, WORD_SECONDS
-from mien.corpora.mosei import STEP_SECONDS
-from mien.corpora.ravdess import CLIP_SECONDS, RAVDESS_EMOTIONS
+from mien.datasets.mfn import MFN_NAMES, WORD_SECONDS
+from mien.datasets.mosei import STEP_SECONDS
+from mien.datasets.ravdess import CLIP_SECONDS, RAVDESS_EMOTIONS
 from mien.experiments.sources._base import Places, Shape, Source, paired
 from mien.models import Task
 from mien.schema import AUDIO, VIDEO

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from mien.corpora import (
+from mien.datasets import (
     Clip,
     Example,
     Fold,
@@ -29,8 +29,8 @@ from mien.corpora import (
     sfav_folds,
     vavl_partitions,
 )
-from mien.corpora.java_sed import EMOTION_CODES as JAVA_SED
-from mien.corpora.ravdess import RAVDESS_EMOTIONS
+from mien.datasets.java_sed import EMOTION_CODES as JAVA_SED
+from mien.datasets.ravdess import RAVDESS_EMOTIONS
 from mien.errors import FormatError, OptionError
 from mien.evaluation.humans import Rated, crema_d_ratings
 from mien.experiments.degraded import CLEAN, CONDITIONS, extractor
@@ -307,7 +307,7 @@ class MspImprov(_Recordings):
 
 
 class Manifest(_Recordings):
-    """Anybody's recordings, named by a table; see `mien.corpora.manifest_clips`.
+    """Anybody's recordings, named by a table; see `mien.datasets.manifest_clips`.
 
     Attributes:
         path: of the table, relative to the data folder.

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 from scipy.ndimage import gaussian_filter1d
 
-from mien.corpora import Example, Fold, folds_of_people
+from mien.datasets import Example, Fold, folds_of_people
 from mien.experiments.sources._base import Places, Shape
 from mien.experiments.sources.continuous import _Continuous
 from mien.schema import AUDIO, DIMENSIONS, VIDEO

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mien.corpora import Example
+from mien.datasets import Example
 from mien.signals import Sequence, Signals
 
 CONSTANT = 1e-5  # a deviation below counts as none

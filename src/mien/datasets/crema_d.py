@@ -1,0 +1,154 @@
+"""CREMA-D: six acted emotions in twelve sentences, 91 actors, each clip judged by about ten people.
+
+Cao, H. et al. (2014). CREMA-D: Crowd-sourced emotional multimodal actors dataset. IEEE Transactions
+on Affective Computing 5(4). Names are ``AAAA_SSS_EEE_LL``: actor, sentence, acted emotion, level.
+Every clip was judged three times over: by its sound, by its picture, and by both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from mien.datasets._base import Clip, emotion_of, files
+from mien.datasets._reading import first_of, read_table
+from mien.errors import InputError
+
+Presentation = Literal["voice", "face", "audio-visual"]
+Rule = Literal["acted", "plurality", "majority"]
+
+EMOTION_CODES = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+_VOTES = {code[0]: emotion for code, emotion in EMOTION_CODES.items()}
+_MODES: Mapping[str, int] = {"voice": 1, "face": 2, "audio-visual": 3}
+_SOURCE = "CREMA-D is at github.com/CheyneyComputerScience/CREMA-D"
+
+
+def crema_d_votes(
+    folder: Path, presentation: Presentation = "audio-visual"
+) -> dict[str, dict[str, int]]:
+    """How many people heard or saw which emotion, by clip: 7,442 of them.
+
+    Args:
+        folder: of the corpus; it, or its ``processedResults``, holds ``tabulatedVotes.csv``.
+        presentation: what the people were shown.
+
+    Returns:
+        By the name of a clip: votes by emotion, in the order of the table.
+
+    Raises:
+        InputError: the table is not there.
+        FormatError: it lacks a column.
+    """
+    path = _table(folder, "tabulatedVotes.csv")
+    table = read_table(path, ("fileName", *_VOTES), _SOURCE)
+    # The first digit of a row's number, in a column without a name, is what people were shown.
+    chosen = table[table.iloc[:, 0] // 100_000 == _MODES[presentation]]
+    counts = chosen[list(_VOTES)].to_numpy().tolist()
+    return {
+        name: dict(zip(_VOTES.values(), map(int, row), strict=True))
+        for name, row in zip(chosen["fileName"], counts, strict=True)
+    }
+
+
+def perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
+    """The emotion that people agree on.
+
+    Args:
+        votes: by emotion.
+        rule: ``plurality``, more votes than any other; ``majority``, more than half of all.
+
+    Returns:
+        The emotion, or None where there is none by that rule.
+    """
+    most = max(votes.values())
+    winners = [emotion for emotion, count in votes.items() if count == most]
+    if len(winners) > 1 or (rule == "majority" and 2 * most <= sum(votes.values())):
+        return None
+    return winners[0]
+
+
+def crema_d_clips(
+    folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
+) -> list[Clip]:
+    """The clips with face and voice, ``VideoFlash/*.flv``.
+
+    ``emotion`` is the acted one, or by votes the one that was perceived and None where people do
+    not agree: 420 of 7,442 by plurality, 1,529 by majority, where both face and voice were shown.
+    VAVL uses the majority; it counts 5,820 such clips, the published votes give 5,913. ``shares``
+    are the shares of votes.
+
+    Args:
+        folder: of the corpus.
+        rule: where the emotion comes from.
+        presentation: whose votes count.
+
+    Raises:
+        InputError: a table or the clips are not there, or a clip has no votes.
+        FormatError: a table lacks a column.
+    """
+    return _clips(folder, "VideoFlash/*.flv", rule, presentation)
+
+
+def crema_d_voices(
+    folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
+) -> list[Clip]:
+    """The clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
+    return _clips(folder, "AudioWAV/*.wav", rule, presentation)
+
+
+def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
+    """What is known of the 91 actors.
+
+    Args:
+        folder: of the corpus; it holds ``VideoDemographics.csv``.
+
+    Returns:
+        By person: ``{"age": years, "sex": …, "race": …, "ethnicity": …}``, in the table's words.
+
+    Raises:
+        InputError: the table is not there.
+        FormatError: it lacks a column.
+    """
+    columns = ("Age", "Sex", "Race", "Ethnicity")
+    table = read_table(_table(folder, "VideoDemographics.csv"), ("ActorID", *columns), _SOURCE)
+    return {
+        f"crema_d/{int(row['ActorID'])}": {column.lower(): row[column] for column in columns}
+        for row in table.to_dict("records")
+    }
+
+
+def _table(folder: Path, name: str) -> Path:
+    return first_of(folder, (name, f"processedResults/{name}"), _SOURCE)
+
+
+def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -> list[Clip]:
+    votes = crema_d_votes(folder, presentation)
+    clips = []
+    for path in files(folder, pattern, _SOURCE):
+        fields = path.stem.split("_")
+        acted = emotion_of(fields[2] if len(fields) == 4 else path.stem, EMOTION_CODES, path)
+        if path.stem not in votes:
+            raise InputError(
+                "is not in tabulatedVotes.csv",
+                path=path,
+                advice="move the file out of the corpus or mend its name",
+            )
+        mine = votes[path.stem]
+        clips.append(
+            Clip(
+                path,
+                f"crema_d/{fields[0]}",
+                acted if rule == "acted" else perceived(mine, rule),
+                "crema_d",
+                shares={emotion: count / sum(mine.values()) for emotion, count in mine.items()},
+            )
+        )
+    return clips

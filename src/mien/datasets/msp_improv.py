@@ -1,0 +1,118 @@
+"""MSP-IMPROV: improvised dialogues of six pairs of actors, rated by five people or more.
+
+Busso, C. et al. (2017). MSP-IMPROV: An acted corpus of dyadic interactions to study emotion
+perception. IEEE Transactions on Affective Computing 8(1). Names are
+``MSP-IMPROV-S01A-F01-P-FM01``: sentence and the emotion aimed at, actor, scenario, turn. All labels
+are in one text, ``Evalution.txt`` (so spelled in the release), where the same clips are called
+``UTD-IMPROV-….avi``: a line with the consensus of each clip, then a line of every rater.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mien.datasets._base import Clip, files
+from mien.datasets._reading import first_of
+from mien.errors import FormatError, InputError
+
+_EMOTIONS = {"A": "anger", "H": "happiness", "S": "sadness", "N": "neutral"}
+_NO_EMOTION = ("O", "X")  # another one, and no agreement
+_DIMENSIONS = {"A": "arousal", "V": "valence", "D": "dominance"}
+_RATED = {"Angry": "anger", "Happy": "happiness", "Sad": "sadness", "Neutral": "neutral"}
+_NUMBER = r"(\d+(?:\.\d+)?|NaN)"
+_CONSENSUS = re.compile(
+    rf"UTD-IMPROV-(\S+)\.avi;\s*([A-Z]);\s*A:{_NUMBER}\s*;\s*V:{_NUMBER}\s*;\s*D:{_NUMBER}\s*;"
+)
+_RATER = re.compile(r"([^;]+);\s*(Angry|Happy|Sad|Neutral|Other)\s*;")
+_SOURCE = "MSP-IMPROV is given out on request, see its page at ecs.utdallas.edu"
+
+
+@dataclass
+class _Label:
+    emotion: str | None
+    values: dict[str, float]
+    raters: dict[str, str] = field(default_factory=dict)
+
+    def shares(self) -> dict[str, float]:
+        # A rater may be listed twice for one clip, with the same words: counted once.
+        votes = Counter(_RATED[said] for said in self.raters.values() if said in _RATED)
+        return {emotion: votes[emotion] / votes.total() for emotion in _EMOTIONS.values() if votes}
+
+
+def msp_improv_clips(folder: Path) -> list[Clip]:
+    """The turns with face and voice, ``….avi``.
+
+    ``emotion`` is the consensus, None where there is none of the four. ``shares`` are shares of the
+    raters' votes for these four. ``values`` are arousal, valence and dominance from 0 to 1, means
+    over raters; one that nobody rated is left out. The release rates 1 to 5, and arousal from
+    active (1) to calm (5): here a value is (x - 1) / 4, and arousal is turned round first, 6 - x,
+    so that 1 is active. ``person`` is the actor that the name of the clip names.
+
+    Args:
+        folder: the one that holds the text with the labels and, at any depth, the clips.
+
+    Raises:
+        InputError: the labels or the clips are not there, or a clip has no label.
+        FormatError: a line of the labels is not as published.
+    """
+    return _clips(folder, "*.avi")
+
+
+def msp_improv_voices(folder: Path) -> list[Clip]:
+    """The turns, sound only, ``….wav``; see `msp_improv_clips`."""
+    return _clips(folder, "*.wav")
+
+
+def _clips(folder: Path, pattern: str) -> list[Clip]:
+    labels = _labels(first_of(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
+    clips = []
+    for path in files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
+        name = path.stem.removeprefix("MSP-IMPROV-")
+        if name not in labels:
+            raise InputError(
+                "has no line among the labels",
+                path=path,
+                advice="move the file out of the corpus or mend its name",
+            )
+        label = labels[name]
+        actor = name.split("-")[1]
+        clips.append(
+            Clip(
+                path,
+                f"msp_improv/{actor}",
+                label.emotion,
+                "msp_improv",
+                shares=label.shares(),
+                values=label.values,
+            )
+        )
+    return clips
+
+
+def _labels(path: Path) -> dict[str, _Label]:
+    labels: dict[str, _Label] = {}
+    current: _Label | None = None
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.startswith("UTD-IMPROV"):
+                name, current = _consensus(line, number, path)
+                labels[name] = current
+            elif current is not None and (rated := _RATER.match(line)):
+                current.raters[rated[1].strip()] = rated[2]
+    return labels
+
+
+def _consensus(line: str, number: int, path: Path) -> tuple[str, _Label]:
+    found = _CONSENSUS.match(line)
+    if not found or (found[2] not in _EMOTIONS and found[2] not in _NO_EMOTION):
+        raise FormatError(f"line {number} is not as published", path=path, advice=_SOURCE)
+    values = {}
+    for dimension, text in zip(_DIMENSIONS.values(), found.groups()[2:], strict=True):
+        rating = float(text)
+        if not math.isnan(rating):
+            values[dimension] = ((6 - rating if dimension == "arousal" else rating) - 1) / 4
+    return found[1], _Label(_EMOTIONS.get(found[2]), values)

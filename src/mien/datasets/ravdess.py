@@ -1,0 +1,107 @@
+"""RAVDESS speech: North American English, eight acted emotions, 24 actors.
+
+Livingstone, S. R. and Russo, F. A. (2018). The Ryerson Audio-Visual Database of Emotional Speech
+and Song. PLoS ONE 13(5). Names are ``MM-VV-EE-II-SS-RR-AA``: modality (01 face and voice, 02 face,
+03 voice), channel (01 speech), emotion, intensity, statement, repetition, actor; odd actors are
+men. The three modalities of a clip are one recording.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from mien.datasets._base import Clip, emotion_of, files
+from mien.datasets._reading import read_arrays, sequence_of
+from mien.datasets.examples import Example
+from mien.schema import AUDIO, VIDEO, ordered
+from mien.signals import Signals
+
+EMOTION_CODES = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+RAVDESS_EMOTIONS = ordered(tuple(EMOTION_CODES.values()))
+CLIP_SECONDS = 3.6  # the mean length of a clip, by SFAV
+_SOURCE = "RAVDESS is at zenodo.org/records/1188976"
+_FEATURES_SOURCE = (
+    "it holds features of whole clips and is no part of RAVDESS: make it from the recordings at "
+    "zenodo.org/records/1188976 with OpenFace and mel cepstra, or let mien read the recordings "
+    "themselves with data: {name: ravdess}"
+)
+
+
+def ravdess_clips(folder: Path) -> list[Clip]:
+    """The speech clips with face and voice (``01-01-…``).
+
+    Args:
+        folder: the one that holds ``Actor_01`` to ``Actor_24``.
+
+    Raises:
+        InputError: there are none, or one has an unknown emotion.
+    """
+    return _clips(folder, "01")
+
+
+def ravdess_faces(folder: Path) -> list[Clip]:
+    """The speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
+    return _clips(folder, "02")
+
+
+def ravdess_voices(folder: Path) -> list[Clip]:
+    """The speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
+    return _clips(folder, "03")
+
+
+def ravdess_examples(path: Path) -> list[Example]:
+    """One-step features of the speech clips with face and voice.
+
+    ``video`` are 35 action units of OpenFace, 17 intensities and the shares of frames in which each
+    of 18 is there; ``audio`` are 259 numbers, which by comparison with the recordings are the mean
+    of the mel cepstra in each of 259 frames over three seconds. Each modality describes a clip as a
+    whole, so it is a sequence of one step with the hop of a mean clip, 3.6 s. The target is an
+    index into `RAVDESS_EMOTIONS`.
+
+    Args:
+        path: an ``.npz`` with ``clip`` ``(n,)``, ``face_action_units`` ``(n, 35)`` and
+            ``audio_mfcc`` ``(n, 259)``.
+
+    Raises:
+        InputError: it is not there, or a clip has an unknown emotion.
+        FormatError: it is no such file.
+    """
+    names = ("clip", "face_action_units", "audio_mfcc")
+    archive = read_arrays(path, names, _FEATURES_SOURCE)
+    examples = []
+    for clip, face, voice in zip(*(archive[name] for name in names), strict=True):
+        fields = str(clip).split("-")
+        emotion = emotion_of(fields[2], EMOTION_CODES, path)
+        signals = {
+            AUDIO: sequence_of(voice[None], CLIP_SECONDS),
+            VIDEO: sequence_of(face[None], CLIP_SECONDS),
+        }
+        examples.append(
+            Example(
+                f"ravdess/{clip}",
+                f"ravdess/{fields[6]}",
+                Signals(signals),
+                torch.tensor(RAVDESS_EMOTIONS.index(emotion)),
+            )
+        )
+    return examples
+
+
+def _clips(folder: Path, modality: str) -> list[Clip]:
+    clips = []
+    for path in files(folder, f"Actor_*/{modality}-01-*", _SOURCE):
+        fields = path.stem.split("-")
+        emotion = emotion_of(fields[2], EMOTION_CODES, path)
+        clips.append(Clip(path, f"ravdess/{fields[6]}", emotion, "ravdess"))
+    return clips

@@ -1,0 +1,1 @@
+"""Recordings in, timelines out: recognizer, batch, results folder."""

@@ -1,0 +1,113 @@
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from mien.datasets import (
+    crema_d_actors,
+    crema_d_clips,
+    crema_d_voices,
+    crema_d_votes,
+    people,
+    perceived,
+)
+from mien.errors import FormatError, InputError
+
+HEADER = '"","A","D","F","H","N","S","fileName"\n'
+ROWS = (
+    '"100001",0,0,0,0,9,0,"1001_IEO_ANG_HI"\n'
+    '"200001",3,3,0,0,3,0,"1001_IEO_ANG_HI"\n'
+    '"300001",5,1,0,0,4,0,"1001_IEO_ANG_HI"\n'
+    '"300002",6,0,0,0,0,4,"1002_DFA_SAD_XX"\n'
+    '"100002",0,0,0,0,0,8,"1002_DFA_SAD_XX"\n'
+)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    for folder, suffix in (("VideoFlash", "flv"), ("AudioWAV", "wav")):
+        (tmp_path / folder).mkdir()
+        for name in ("1001_IEO_ANG_HI", "1002_DFA_SAD_XX"):
+            (tmp_path / folder / f"{name}.{suffix}").touch()
+    (tmp_path / "processedResults").mkdir()
+    (tmp_path / "processedResults" / "tabulatedVotes.csv").write_text(HEADER + ROWS)
+    return tmp_path
+
+
+def test_the_emotion_is_acted_or_perceived(corpus):
+    by_rule = {
+        rule: [clip.emotion for clip in crema_d_clips(corpus, rule)]
+        for rule in ("acted", "plurality", "majority")
+    }
+    assert by_rule == {
+        "acted": ["anger", "sadness"],
+        "plurality": ["anger", "anger"],
+        "majority": [None, "anger"],
+    }
+    assert [clip.person for clip in crema_d_clips(corpus)] == ["crema_d/1001", "crema_d/1002"]
+
+
+def test_shares_are_those_of_the_votes_on_what_was_shown(corpus):
+    both = crema_d_voices(corpus)[0]
+    assert both.path.suffix == ".wav"
+    assert both.shares["anger"] == pytest.approx(0.5)
+    assert sum(both.shares.values()) == pytest.approx(1)
+    heard = crema_d_voices(corpus, "plurality", "voice")
+    assert [clip.emotion for clip in heard] == ["neutral", "sadness"]
+
+
+def test_what_is_missing_is_named(corpus, tmp_path):
+    with pytest.raises(InputError, match="not in tabulatedVotes"):
+        crema_d_clips(corpus, presentation="face")
+    (corpus / "VideoFlash" / "1001_ANG.flv").touch()
+    with pytest.raises(InputError, match="emotion code 1001_ANG"):
+        crema_d_clips(corpus)
+    table = corpus / "processedResults" / "tabulatedVotes.csv"
+    table.write_text(table.read_text().replace('"H"', '"J"'))
+    with pytest.raises(FormatError, match=r"no column H.*github"):
+        crema_d_votes(corpus)
+    with pytest.raises(InputError, match=r"holds no tabulatedVotes.csv.*github"):
+        crema_d_votes(tmp_path / "VideoFlash")
+    (corpus / "AudioWAV").rename(corpus / "audio")
+    table.write_text(HEADER + ROWS)
+    with pytest.raises(InputError, match=r"AudioWAV/\*.wav.*CheyneyComputerScience"):
+        crema_d_voices(corpus)
+
+
+def test_the_published_votes(data_folder):
+    folder = data_folder / "crema_d"
+    agreed = {}
+    for shown in ("voice", "face", "audio-visual"):
+        votes = crema_d_votes(folder, shown)
+        assert len(votes) == 7442
+        agreed[shown] = sum(perceived(v, "majority") is not None for v in votes.values())
+    assert agreed == {"voice": 5012, "face": 5523, "audio-visual": 5913}
+
+
+def test_the_plurality_is_that_of_the_published_summary(data_folder):
+    folder = data_folder / "crema_d"
+    summary = pd.read_csv(folder / "summaryTable.csv").set_index("FileName")["MultiModalVote"]
+    said = {
+        name: perceived(votes, "plurality")
+        for name, votes in crema_d_votes(folder, "audio-visual").items()
+    }
+    clear = summary[summary.str.len() == 1]
+    assert sum(emotion is None for emotion in said.values()) == len(summary) - len(clear) == 420
+    assert all(said[name][0].upper() == letter for name, letter in clear.items())
+    assert Counter(said.values())["sadness"] == 589
+
+
+def test_the_actors_of_the_votes_are_described(data_folder):
+    folder = data_folder / "crema_d"
+    actors = crema_d_actors(folder)
+    judged = {f"crema_d/{name[:4]}" for name in crema_d_votes(folder)}
+    assert set(actors) == judged
+    assert Counter(actor["sex"] for actor in actors.values()) == {"Male": 48, "Female": 43}
+    assert actors["crema_d/1001"]["age"] == 51
+
+
+def test_people_of_clips_are_sorted_and_once(corpus):
+    assert people([*crema_d_clips(corpus), *crema_d_voices(corpus)]) == (
+        "crema_d/1001",
+        "crema_d/1002",
+    )
