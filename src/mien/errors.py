@@ -74,7 +74,7 @@ class PluginError(MienError):
 
 
 class ModelFileError(WeightError):
-    """A file is no trained model of mien, is damaged, or was made for something that is not here."""
+    """A file is no trained model of mien, is damaged, or needs something that is not here."""
 
 
 class OutputError(MienError):
