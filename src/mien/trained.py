@@ -25,6 +25,7 @@ from mien.datasets import Example
 from mien.errors import InputError, MienError, ModelFileError, OptionError
 from mien.features.extractor import Extractor, load_extractor
 from mien.formats.atomic import write_atomically
+from mien.layers.time import sliding
 from mien.models import MODELS, Model, Prediction, Task, create_model
 from mien.registry import nearest
 from mien.signals import Signals, as_signals
@@ -32,6 +33,7 @@ from mien.training.standardisation import PersonOffset, Standardisation, remove_
 from mien.weights.archive import read_metadata, read_tensors
 
 FORMAT = 1
+MOST_FRAMES = 1500  # steps that a model per frame is shown at once where its file says no number
 SUFFIX = ".safetensors"
 DEFAULT_WINDOW_S = 3.0
 _HEADER = "mien"
@@ -149,7 +151,7 @@ class TrainedModel:
             NothingPresent: an item has no observed modality.
             OptionError: a modality has another number of features than the model was made for.
         """
-        return self.calibrate(self.model(self.prepare(signals, offset)))
+        return self.calibrate(self._answer(self.prepare(signals, offset)))
 
     def calibrate(self, prediction: Prediction) -> Prediction:
         """Divide logits of categories by the temperature."""
@@ -188,6 +190,19 @@ class TrainedModel:
         kept = {n: _as_kept(t, half and n.startswith(_MODEL)) for n, t in tensors.items()}
         content = save(kept, metadata={_HEADER: header.model_dump_json()})
         write_atomically(Path(path), lambda file: file.write(content))
+
+    def _answer(self, prepared: Signals) -> Prediction:
+        if self.task.per == "clip":
+            answer: Prediction = self.model(prepared)
+            return answer
+        window = self.frame_window
+        if window is None:
+            steps = max(s.valid.shape[1] for s in prepared.values()) if prepared else 0
+            if steps <= MOST_FRAMES:
+                answer = self.model(prepared)
+                return answer
+            window = MOST_FRAMES
+        return sliding(self.model, prepared, window, window // 2)
 
     def _known(self, signals: Signals) -> Signals:
         """Only the modalities that the model can use."""
