@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from contract.contract import check_contract
 from mien.errors import OptionError, WeightError
-from mien.models._base import Task
 from mien.models._official import OFFICIAL, from_official
+from mien.models._task import Task
 from mien.models.mater import Mater
 from mien.signals import Sequence, Signals
 

@@ -13,7 +13,8 @@ from contract.contract import check_contract
 from mien.errors import NothingPresent, OptionError
 from mien.layers.concordance import ccc_loss
 from mien.layers.time import sliding
-from mien.models._base import Prediction, Task
+from mien.models._base import Prediction
+from mien.models._task import Task
 from mien.models.ammtd import AMMTD
 from mien.models.mmte import MMTEWithAMMTD, MMTEWithFC, MMTEWithLSTM
 from mien.models.mmte_encoder import MMTE

@@ -12,8 +12,8 @@ from mien.errors import OptionError, WeightError
 from mien.layers import crossmodal
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts, Sight, attend, sinusoids
 from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Task
 from mien.models._official import OFFICIAL, from_official
+from mien.models._task import Task
 from mien.models.mult import MulT
 from mien.signals import Sequence, Signals
 

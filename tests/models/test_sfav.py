@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from contract.contract import check_contract
 from golden.check import check_file
 from mien.errors import OptionError, WeightError
-from mien.models._base import Task
 from mien.models._official import OFFICIAL, from_official
 from mien.models._registry import create_model
+from mien.models._task import Task
 from mien.models.efficientface import EfficientFace
 from mien.models.sfav import TAKEN, IntermediateAttention
 from mien.signals import Sequence, Signals

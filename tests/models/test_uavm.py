@@ -9,8 +9,9 @@ from golden.check import check_file, read
 from mien.errors import OptionError, WeightError
 from mien.layers.time import sliding
 from mien.missing import withhold
-from mien.models._base import Prediction, Task
+from mien.models._base import Prediction
 from mien.models._official import from_official
+from mien.models._task import Task
 from mien.models.uavm import UAVM
 from mien.signals import Sequence, Signals
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError, WeightError
+from mien.registry import Registry
 
 Tensors = Mapping[str, Tensor]
 
@@ -36,7 +37,22 @@ class Official:
     run: Callable[[nn.Module, Tensors], dict[str, Tensor]]
 
 
-OFFICIAL: dict[str, Official] = {}
+OFFICIAL: Registry[Official] = Registry(
+    "official checkpoint",
+    group="mien.official",
+    modules=(
+        "mien.models._official_conformer",
+        "mien.models.auxformer",
+        "mien.models.cross_attention",
+        "mien.models.efficientface",
+        "mien.models.i3d",
+        "mien.models.mater",
+        "mien.models.mmte",
+        "mien.models.mult",
+        "mien.models.sfav",
+        "mien.models.uavm",
+    ),
+)
 
 _PARALLEL = "module."  # what torch.nn.DataParallel puts in front of every name
 
@@ -66,9 +82,6 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
             no sense, or `state_dict` is empty or holds anything but tensors by name.
         WeightError: parameters are missing, superfluous or of the wrong shape.
     """
-    if name not in OFFICIAL:
-        known = ", ".join(sorted(OFFICIAL))
-        raise OptionError(f"no official checkpoint is called {name}", advice=f"choose from {known}")
     official = OFFICIAL[name]
     parameters = _parameters(name, state_dict)
     _require_sizes(name, official, sizes)

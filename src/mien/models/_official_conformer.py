@@ -88,9 +88,10 @@ def _run(block: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return block.stages(inputs["x"])
 
 
-OFFICIAL["conformer_block"] = Official(
-    partial(_build, positions="relative", scale="head"), _convert, _run
+OFFICIAL.register(
+    "conformer_block", Official(partial(_build, positions="relative", scale="head"), _convert, _run)
 )
-OFFICIAL["conformer_block_vavl"] = Official(
-    partial(_build, positions="absolute", scale="width"), _convert, _run
+OFFICIAL.register(
+    "conformer_block_vavl",
+    Official(partial(_build, positions="absolute", scale="width"), _convert, _run),
 )

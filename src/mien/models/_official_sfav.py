@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.models import efficientface
-from mien.models._base import Task
 from mien.models._official import Official, batches_tracked
 from mien.models._registry import create_model
+from mien.models._task import Task
 from mien.schema import AUDIO, EMOTIONS, VIDEO
 from mien.signals import Sequence, Signals
 

@@ -46,9 +46,10 @@ from mien.layers.crossmodal import (
 )
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.models.mult import complete
 from mien.signals import Signals
 
@@ -76,7 +77,7 @@ class AuxiliaryHead(nn.Module):
         return scores
 
 
-@register("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
+@register_model("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
 class AuxFormer(Model):
     """See the head of this file.
 
@@ -271,4 +272,4 @@ def _heads(prediction: Prediction) -> dict[str, Tensor]:
     return {"main": prediction.embeddings["fusion"], **auxiliary}
 
 
-OFFICIAL["auxformer"] = Official(_build, _convert, _run)
+OFFICIAL.register("auxformer", Official(_build, _convert, _run))

@@ -52,9 +52,9 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.time import Aligned
-from mien.models._base import Task
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.models.feature_fusion import FeatureFusion, Fused, FusionOptions, concatenate
 
 Reading = Literal["text", "printed", "released"]
@@ -157,7 +157,9 @@ def _softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
     return torch.where(mask, scores.masked_fill(~mask, lowest).softmax(dim), 0.0)
 
 
-@register("cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended")
+@register_model(
+    "cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended"
+)
 class CrossAttention(FeatureFusion):
     """Cross-attentional fusion in a single iteration; see the head of this file.
 
@@ -245,7 +247,7 @@ class CrossAttention(FeatureFusion):
         }
 
 
-@register(
+@register_model(
     "cross_attention_2stage",
     paper="Lee et al. 2021",
     missing="the other passes unattended",
@@ -328,4 +330,4 @@ def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     }
 
 
-OFFICIAL["ca_fusion"] = Official(_build, _convert, _run)
+OFFICIAL.register("ca_fusion", Official(_build, _convert, _run))

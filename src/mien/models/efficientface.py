@@ -307,4 +307,4 @@ def _run(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {**found, "logits": module.classifier(found["features"])}
 
 
-OFFICIAL["efficientface"] = Official(_build, convert, _run)
+OFFICIAL.register("efficientface", Official(_build, convert, _run))

@@ -47,8 +47,9 @@ from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean
 from mien.layers.time import Aligned, align
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.models.i3d import InceptionI3d
 from mien.models.spectrogram_cnn import SpectrogramCNN
 from mien.signals import Sequence, Signals
@@ -235,7 +236,7 @@ def _made(
     return made
 
 
-@register("concat", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model("concat", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class Concatenation(FeatureFusion):
     """[X_v; X_a]: concatenated features to the fully connected layers.
 
@@ -255,7 +256,7 @@ class Concatenation(FeatureFusion):
         return Fused(concatenate(aligned.values))
 
 
-@register("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class LstmFusion(FeatureFusion):
     """LSTM([X_v; X_a]), then the fully connected layers.
 
@@ -287,7 +288,9 @@ class LstmFusion(FeatureFusion):
         return Fused(self.lstm(concatenate(aligned.values))[0])
 
 
-@register("self_attention", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model(
+    "self_attention", paper="Praveen et al. 2021, baseline", missing="zeros in its place"
+)
 class SelfAttention(FeatureFusion):
     """softmax(Q K^T / sqrt(d)) V over the steps of [X_v; X_a], then the fully connected layers.
 

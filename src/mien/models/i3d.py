@@ -325,5 +325,5 @@ def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return found
 
 
-OFFICIAL["i3d"] = Official(_build, _convert, _run)
-OFFICIAL["i3d_stem"] = Official(_build, _convert, _run)
+OFFICIAL.register("i3d", Official(_build, _convert, _run))
+OFFICIAL.register("i3d_stem", Official(_build, _convert, _run))

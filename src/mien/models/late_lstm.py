@@ -39,8 +39,9 @@ from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean, zeroed
 from mien.layers.time import align
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 WIDTHS = MappingProxyType({"audio": 128, "video": 64, "physiology": 16})
@@ -128,7 +129,7 @@ class Recurrent(nn.Module):
         return regressed
 
 
-@register("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
+@register_model("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
 class LateLSTM(Model):
     """See the head of this file.
 
@@ -218,8 +219,9 @@ class LateLSTM(Model):
     def _bounded(self, scores: Tensor) -> Tensor:
         if self.task.kind == "categories":
             return scores
-        middle, half = (self.task.high + self.task.low) / 2, (self.task.high - self.task.low) / 2
-        return middle + half * scores.tanh()
+        low, high = scores.new_tensor([self.task.ranges[name] for name in self.task.names]).T
+        bounded: Tensor = (high + low) / 2 + (high - low) / 2 * scores.tanh()
+        return bounded
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
         """Everybody's own loss, summed: of the fusion, and of each modality where it is there.

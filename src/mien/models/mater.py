@@ -47,7 +47,7 @@ from mien.errors import OptionError
 from mien.layers.conformer import sinusoids
 from mien.layers.dropout import Dropout, dropout
 from mien.layers.masked import zeroed
-from mien.models._base import Prediction, Task
+from mien.models._base import Prediction
 from mien.models._branches import (
     Branches,
     BranchPrediction,
@@ -57,7 +57,8 @@ from mien.models._branches import (
     used,
 )
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Sequence, Signals
 
 
@@ -136,7 +137,7 @@ class _Encoder(nn.Module):
         return Encoded(x, extras)
 
 
-@register("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
+@register_model("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
 class Mater(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 
@@ -303,4 +304,4 @@ def _position_table(model: Mater, inputs: Tensors) -> dict[str, Tensor]:
     return {f"input/{name}": sinusoids(places, given[0].shape[2])}
 
 
-OFFICIAL["mater"] = Official(_build, _convert, _run)
+OFFICIAL.register("mater", Official(_build, _convert, _run))

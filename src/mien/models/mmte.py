@@ -40,9 +40,10 @@ from mien.errors import OptionError
 from mien.layers.losses import criterion
 from mien.layers.tcn import TCN
 from mien.layers.time import align, sliding
-from mien.models._base import Model, Prediction, Task
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.models.ammtd import AMMTD
 from mien.models.mmte_encoder import MMTE, Encoded
 from mien.models.streaming import Stream, checked_stride
@@ -128,7 +129,9 @@ class _OverMMTE(Model):
         return self.decode(self.encoder(signals))
 
 
-@register("mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention")
+@register_model(
+    "mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention"
+)
 class MMTEWithAMMTD(_OverMMTE):
     """Encoder and autoregressive decoder; the paper's own model.
 
@@ -220,7 +223,9 @@ class MMTEWithAMMTD(_OverMMTE):
         return Prediction(aligned.spread(frames.scores))
 
 
-@register("mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
+@register_model(
+    "mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros"
+)
 class MMTEWithFC(_OverMMTE):
     """Encoder and the regression network alone; the paper's "MMTE + FC (ERN)".
 
@@ -240,7 +245,9 @@ class MMTEWithFC(_OverMMTE):
         return Prediction(self.regression(encoded.complete(self.modalities)))
 
 
-@register("mmte_lstm", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
+@register_model(
+    "mmte_lstm", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros"
+)
 class MMTEWithLSTM(_OverMMTE):
     """Encoder and LSTM; the paper's "MMTE + LSTM".
 
@@ -307,4 +314,4 @@ def _run_tcn(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return outputs | {"y": levels[-1].transpose(1, 2)}
 
 
-OFFICIAL["tcn"] = Official(_official_tcn, _convert_tcn, _run_tcn)
+OFFICIAL.register("tcn", Official(_official_tcn, _convert_tcn, _run_tcn))

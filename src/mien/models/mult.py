@@ -46,16 +46,17 @@ from mien.layers.crossmodal import (
 from mien.layers.dropout import dropout
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Sequence, Signals
 
 # Sources of which the released code drops out no attention weights.
 QUIET = frozenset({"audio", "video"})
 
 
-@register("mult", paper="Tsai et al. 2019", missing="zeros in its place")
+@register_model("mult", paper="Tsai et al. 2019", missing="zeros in its place")
 class MulT(Model):
     """See the head of this file.
 
@@ -246,7 +247,8 @@ def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return found
 
 
-OFFICIAL["mult"] = OFFICIAL["mult_av"] = Official(_build, _convert, _run)
+for _name in ("mult", "mult_av"):
+    OFFICIAL.register(_name, Official(_build, _convert, _run))
 
 
 def _build_transformer(official: Tensors, *, num_heads: int) -> CrossmodalTransformer:
@@ -272,4 +274,6 @@ def _run_transformer(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return {name: values.transpose(0, 1) for name, values in found.items()}
 
 
-OFFICIAL["mult_crossmodal"] = Official(_build_transformer, _convert_transformer, _run_transformer)
+OFFICIAL.register(
+    "mult_crossmodal", Official(_build_transformer, _convert_transformer, _run_transformer)
+)

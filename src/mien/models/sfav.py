@@ -55,10 +55,11 @@ from mien.layers.time import given, grid_of, step_under, take
 from mien.models import _official_sfav
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
-from mien.models._base import Model, Prediction, Task
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL
-from mien.models._registry import register
+from mien.models._registry import register_model
 from mien.models._sfav_branches import SHRINK, Stage, Track
+from mien.models._task import Task
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
 
@@ -273,7 +274,7 @@ class _TransformerFusion(SFAV):
         }
 
 
-@register("sfav_lt", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_lt", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class LateTransformer(_TransformerFusion):
     """Late transformer fusion: a block per direction behind both branches (equation 2).
 
@@ -298,7 +299,7 @@ class LateTransformer(_TransformerFusion):
         return Fused(fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()})
 
 
-@register("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateTransformer(_TransformerFusion):
     """Intermediate transformer fusion: blocks between the stages, added to their branches.
 
@@ -325,7 +326,7 @@ class IntermediateTransformer(_TransformerFusion):
         return Fused(self._through(tracks, 1), named)
 
 
-@register("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateAttention(SFAV):
     """Intermediate attention fusion: each branch weighted by the other's attention (equation 3).
 
@@ -376,4 +377,5 @@ def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
     return zeroed(values, sequence.valid)
 
 
-OFFICIAL.update(_official_sfav.implementations())
+for _name, _implementation in _official_sfav.implementations().items():
+    OFFICIAL.register(_name, _implementation)

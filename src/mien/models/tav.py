@@ -30,9 +30,10 @@ from torch.nn import functional as F
 
 from mien.layers.attention import CrossBlock
 from mien.layers.output_block import OutputBlock
-from mien.models._base import Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Prediction
+from mien.models._registry import register_model
 from mien.models._sfav_branches import Track
+from mien.models._task import Task
 from mien.models.sfav import SFAV, Fused, Options, Tracks
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
@@ -143,14 +144,14 @@ class OneDirection(SFAV):
         return Fused({self.asking: asking.of_values(block)}, {"fusion": block})
 
 
-@register("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
+@register_model("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TAV(OneDirection):
     """Fusion from audio to video: video asks, audio gives keys and values."""
 
     asking, asked = VIDEO, AUDIO
 
 
-@register("tva", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
+@register_model("tva", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TVA(OneDirection):
     """Fusion from video to audio: audio asks, video gives keys and values."""
 

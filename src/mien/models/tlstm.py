@@ -36,12 +36,13 @@ from torch import Tensor, nn
 from mien.errors import OptionError, WeightError
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts
 from mien.layers.steps import at, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 
-@register("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
+@register_model("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
 class TLSTM(Model):
     """See the head of this file.
 

@@ -46,9 +46,10 @@ from mien.errors import OptionError
 from mien.layers.masked import masked_mean, zeroed
 from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
 from mien.layers.time import sliding
-from mien.models._base import Model, Prediction, Task
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Sequence, Signals
 
 EPSILON = 1e-6  # of the normalisations outside the blocks; those inside have torch's 1e-5
@@ -119,7 +120,7 @@ class Transformer(nn.Module):
         return x
 
 
-@register("uavm", paper="Gong et al. 2022", missing="left out of the mean")
+@register_model("uavm", paper="Gong et al. 2022", missing="left out of the mean")
 class UAVM(Model):
     """See the head of this file.
 
@@ -328,4 +329,4 @@ def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     return found
 
 
-OFFICIAL["uavm"] = Official(_build, _convert, _run)
+OFFICIAL.register("uavm", Official(_build, _convert, _run))

@@ -67,7 +67,7 @@ from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean
 from mien.models import _official_conformer  # noqa: F401, registers the official blocks
-from mien.models._base import Prediction, Task
+from mien.models._base import Prediction
 from mien.models._branches import (
     Branches,
     BranchPrediction,
@@ -75,7 +75,8 @@ from mien.models._branches import (
     mean_of,
     used,
 )
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 
@@ -137,7 +138,7 @@ def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) ->
     )
 
 
-@register("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
+@register_model("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
 class Vavl(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 
@@ -285,7 +286,7 @@ class Vavl(Branches):
         return out
 
 
-@register(
+@register_model(
     "unimodal_conformer",
     paper="Goncalves et al. 2023, baseline",
     missing="the network of the other one",
