@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -193,14 +193,12 @@ class TrainedModel:
 
     def _answer(self, prepared: Signals) -> Prediction:
         if self.task.per == "clip":
-            answer: Prediction = self.model(prepared)
-            return answer
+            return cast(Prediction, self.model(prepared))
         window = self.frame_window
         if window is None:
             steps = max(s.valid.shape[1] for s in prepared.values()) if prepared else 0
             if steps <= MOST_FRAMES:
-                answer = self.model(prepared)
-                return answer
+                return cast(Prediction, self.model(prepared))
             window = MOST_FRAMES
         return sliding(self.model, prepared, window, window // 2)
 
