@@ -15,8 +15,10 @@ from mien.missing import (
     Operation,
     Withhold,
     WithholdPerBatch,
-    operation,
+    create_operation,
+    register_operation,
 )
+from mien.plugins import load_plugin
 
 OPTIONS = """
 withhold: {modalities: [video]}
@@ -33,9 +35,9 @@ chain: {operations: [{name: burst, modality: video, seconds: 2}, {name: mask_fra
 
 def test_every_operation_is_made_from_yaml():
     asked = yaml.safe_load(OPTIONS)
-    assert set(asked) == set(OPERATIONS)
+    assert set(asked) == {name for name in OPERATIONS if not OPERATIONS.origin(name)}
     for name, options in asked.items():
-        made = operation(name, **options)
+        made = create_operation(name, **options)
         assert type(made) is OPERATIONS[name]
         assert made(whole(), seeded()).batch >= 4
 
@@ -45,12 +47,12 @@ def test_every_operation_can_be_had_by_name():
         return {kind}.union(*map(below, kind.__subclasses__()))
 
     shipped = {k for k in below(Operation) if k.__module__.startswith("mien.")}
-    assert set(OPERATIONS.values()) == shipped - {Operation}
+    assert {k for n, k in OPERATIONS.items() if not OPERATIONS.origin(n)} == shipped - {Operation}
 
 
 def test_lists_of_yaml_and_tuples_of_python_are_the_same_operation():
-    assert operation("withhold", modalities=["audio"]) == Withhold(("audio",))
-    chain = operation("chain", operations=[{"name": "mask_frames", "share": 0.5}])
+    assert create_operation("withhold", modalities=["audio"]) == Withhold(("audio",))
+    chain = create_operation("chain", operations=[{"name": "mask_frames", "share": 0.5}])
     assert chain == Chain((MaskFrames(0.5),))
 
 
@@ -72,9 +74,11 @@ def test_a_chain_of_nothing_changes_nothing():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("forget", {}, "no operation is called forget; choose from withhold, "),
-        ("burst", {"modality": "audio"}, "burst needs seconds; its options are modality, sec"),
-        ("burst", {"length": 1}, "burst has no option length; its options are modality, sec"),
+        ("forget", {}, "no operation is called 'forget'; choose from burst, "),
+        ("burst", {"modality": "audio"}, "burst needs seconds; give a value"),
+        ("burst", {"length": 1}, "burst has no option 'length'; choose from modality, sec"),
+        ("brust", {}, "no operation is called 'brust'; did you mean burst?"),
+        ("burst", {"modality": "audio", "second": 1}, "did you mean seconds?"),
         ("burst", {"modality": "smell", "seconds": 1}, "modality names smell; choose from audio"),
         ("burst", {"modality": "audio", "seconds": 0}, "seconds is 0"),
         ("burst", {"modality": "audio", "seconds": "2 s"}, "seconds is '2 s'; give a number"),
@@ -106,7 +110,7 @@ def test_a_chain_of_nothing_changes_nothing():
 )
 def test_what_makes_no_sense_says_what_would(name, options, message):
     with pytest.raises(OptionError) as caught:
-        operation(name, **options)
+        create_operation(name, **options)
     assert message in str(caught.value)
 
 
@@ -117,3 +121,36 @@ def test_shapes_of_python_are_checked_as_well():
         WithholdPerBatch({"audio": 1, "video": 1})
     with pytest.raises(OptionError, match="seconds is"):
         NoiseWindows(1, -0.5)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from mien.missing import Operation, register_operation, withhold
+
+@register_operation("keep_only")
+@dataclass(frozen=True)
+class KeepOnly(Operation):
+    keep: str
+
+    def __call__(self, signals, generator):
+        return withhold(signals, set(signals) - {self.keep})
+"""
+
+
+def test_an_operation_of_a_plugin_is_one_like_the_others(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    load_plugin(file)
+    assert OPERATIONS.origin("keep_only") == str(file)
+    chain = create_operation("chain", operations=[{"name": "keep_only", "keep": "audio"}])
+    after = chain(whole(), seeded())
+    assert [name for name in after if after[name].valid.any()] == ["audio"]
+    with pytest.raises(OptionError, match="did you mean keep"):
+        create_operation("keep_only", kep="audio")
+
+
+def test_only_dataclasses_that_take_away_are_operations():
+    with pytest.raises(OptionError, match="no dataclass that derives from Operation"):
+        register_operation("number")(int)
+    with pytest.raises(OptionError, match="two entries are called 'burst'"):
+        register_operation("burst")(Burst)

@@ -16,8 +16,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mien.errors import InputError, OptionError
-from mien.evaluation.inside import AnyProtocol
-from mien.evaluation.protocols import Protocol
+from mien.evaluation.protocols import AnyProtocol, Protocol
 from mien.evaluation.statistics import compare as compared
 from mien.experiments.comparisons import all_tested, as_one, blocks
 from mien.experiments.loading import load_experiment, parts_of, shipped

@@ -33,7 +33,7 @@ from mien.experiments.predictions import said
 from mien.experiments.sources import AnySource, Places, Source
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
-from mien.missing import Operation, Withhold, hide_important, importance, operation
+from mien.missing import Operation, Withhold, create_operation, hide_important, importance
 from mien.models import Model, create_model
 from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
 
@@ -239,7 +239,7 @@ def _score(metric: str, dev: Sequence[Example], window: int | None, model: Model
 def _operation(run: Run, given: Material) -> Operation | None:
     hiding, named = run.treatment.hide_important, run.treatment.operation
     if named is not None:
-        return operation(named.name, **named.options)
+        return create_operation(named.name, **named.options)
     if hiding is None:
         return None
     first = replace(

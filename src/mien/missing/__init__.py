@@ -8,11 +8,12 @@ change values, and what they change stays valid. What was not observed before is
 """
 
 from mien.missing._base import Operation, anything
+from mien.missing.chain import Chain
 from mien.missing.dropout import DROPOUT_KINDS, ModalityDropout
 from mien.missing.frames import Burst, KeepFirst, MaskFrames
 from mien.missing.important import hide_important, importance
 from mien.missing.noise import NoiseWindows
-from mien.missing.registry import OPERATIONS, Chain, operation
+from mien.missing.registry import OPERATIONS, create_operation, register_operation
 from mien.missing.unpaired import unpair, unpaired_kinds
 from mien.missing.whole import (
     Withhold,
@@ -37,9 +38,10 @@ __all__ = [
     "WithholdPerSample",
     "anything",
     "check_withheld",
+    "create_operation",
     "hide_important",
     "importance",
-    "operation",
+    "register_operation",
     "unpair",
     "unpaired_kinds",
     "withhold",

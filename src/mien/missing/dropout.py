@@ -11,12 +11,14 @@ from torch import Tensor
 from mien.errors import OptionError
 from mien.missing._base import Operation, anything_but, every_row, hide, uniform
 from mien.missing.noise import noisy
+from mien.missing.registry import register_operation
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
 
 DROPOUT_KINDS = ("full", "soft", "without_audio", "without_video", "noisy_audio", "noisy_video")
 
 
+@register_operation("modality_dropout")
 @dataclass(frozen=True)
 class ModalityDropout(Operation):
     """The batch once for each kind, as Chumachenko et al. (2022), sections III-C and IV, train.

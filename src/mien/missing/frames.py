@@ -10,10 +10,12 @@ from torch import Tensor
 
 from mien.missing import _checks
 from mien.missing._base import CLOSE, Operation, anything, anything_but, choose, uniform
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Sequence, Signals
 
 
+@register_operation("mask_frames")
 @dataclass(frozen=True)
 class MaskFrames(Operation):
     """A share of the observed steps of each sample, chosen at random, is masked.
@@ -63,6 +65,7 @@ class MaskFrames(Operation):
         return numbers
 
 
+@register_operation("burst")
 @dataclass(frozen=True)
 class Burst(Operation):
     """One stretch of a modality is masked: a face turned away, a microphone covered.
@@ -112,6 +115,7 @@ class Burst(Operation):
         return _first(sequence.valid) + (draws * places).floor().long().minimum(places - 1)
 
 
+@register_operation("keep_first")
 @dataclass(frozen=True)
 class KeepFirst(Operation):
     """Only the beginning is shown, all modalities to the same time; what comes after is masked.

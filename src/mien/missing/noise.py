@@ -12,6 +12,7 @@ from torch import Tensor
 from mien.errors import OptionError
 from mien.missing import _checks
 from mien.missing._base import CLOSE, Operation, anything, choose, uniform
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Sequence, Signals
 
@@ -43,6 +44,7 @@ def noisy(
     return replace(sequence, values=torch.where(steps, noise, values))
 
 
+@register_operation("noise_windows")
 @dataclass(frozen=True)
 class NoiseWindows(Operation):
     """Some windows of each sample, scattered at random, become Gaussian noise.

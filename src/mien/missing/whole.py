@@ -10,6 +10,7 @@ import torch
 from mien.errors import OptionError
 from mien.missing import _checks
 from mien.missing._base import Operation, anything, choose, hide, uniform
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Signals
 
@@ -37,6 +38,7 @@ def withhold(signals: Signals, without: Collection[str]) -> Signals:
     return Signals({name: s.hidden() if name in without else s for name, s in signals.items()})
 
 
+@register_operation("withhold")
 @dataclass(frozen=True)
 class Withhold(Operation):
     """Whole modalities withheld from everyone.
@@ -62,6 +64,7 @@ class Withhold(Operation):
         return withhold(signals, self.modalities)
 
 
+@register_operation("withhold_per_sample")
 @dataclass(frozen=True)
 class WithholdPerSample(Operation):
     """Each sample loses modalities at random, never the last one that it has.
@@ -100,6 +103,7 @@ class WithholdPerSample(Operation):
         return hide(signals, dict(zip(self.probabilities, lost.unbind(dim=1), strict=True)))
 
 
+@register_operation("withhold_per_batch")
 @dataclass(frozen=True)
 class WithholdPerBatch(Operation):
     """At most one modality is withheld, the same for the whole batch.
