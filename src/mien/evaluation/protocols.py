@@ -31,7 +31,7 @@ from mien.models import Model
 from mien.registry import Registry
 from mien.schema import AUDIO, MODALITIES, VIDEO
 from mien.settings import ByName, NamedSettings, register_settings
-from mien.training import mixed
+from mien.training import mix_seeds
 
 EVERYTHING = "everything"
 MEAN = "mean"
@@ -165,7 +165,7 @@ def _under(protocol: str, condition: Condition, subject: Subject, number: int) -
                 subject.model,
                 subject.examples if condition.examples is None else condition.examples,
                 operation=condition.operation,
-                seed=mixed(subject.seed, number, repeat),
+                seed=mix_seeds(subject.seed, number, repeat),
                 window=subject.window,
             )
         )

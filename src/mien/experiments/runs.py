@@ -212,8 +212,8 @@ def _learn(
         partial(_score, select, given.dev, run.entry.window) if given.dev else None,
         operation=_operation(run, given),
         folder=run.path,
-        mark=mark(run.described()),
-        tell=tell,
+        fingerprint=mark(run.described()),
+        on_progress=tell,
     )
     train(model, plan, fabric)
     if fabric is not None and not fabric.is_global_zero:
