@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from mien.errors import NothingPresent, OptionError
 from mien.layers.concordance import ccc_loss
-from mien.layers.time import sliding
+from mien.models import predict_in_windows
 from mien.models._base import Prediction
 from mien.models._task import Task
 from mien.models.ammtd import AMMTD
@@ -236,7 +236,7 @@ def test_the_order_of_the_signals_does_not_matter():
 def test_long_sequences_go_through_windows():
     model = MMTEWithAMMTD(FRAME, {"audio": 4}, **{**SMALL, "positions": 8}, overlap=5).eval()
     whole = signals(names=("audio",))
-    expected = sliding(model, whole, 8, 5).scores
+    expected = predict_in_windows(model, whole, 8, 5).scores
     assert torch.allclose(model(whole).scores, expected, atol=1e-6)
     clips = MMTEWithAMMTD(replace(FRAME, per="clip"), {"audio": 4}, **{**SMALL, "positions": 8})
     clips.load_state_dict(model.state_dict())

@@ -8,11 +8,12 @@ from torch.nn import functional as F
 
 from contract.contract import Modality, check_contract
 from golden.check import check_file
+from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
 from mien.layers import crossmodal
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts, Sight, attend, sinusoids
 from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._official import OFFICIAL, from_official
+from mien.models._official import from_official
 from mien.models._task import Task
 from mien.models.mult import MulT
 from mien.signals import Sequence, Signals
@@ -158,7 +159,7 @@ def test_official_checkpoints_of_two_and_three_modalities(sizes, width, heads, l
     inputs = {m: torch.randn(2, steps[m], size) for m, size in sizes}
     inputs["a"][1, -2:] = 0
     with torch.no_grad():
-        got = OFFICIAL["mult"].run(model, {names[m]: v for m, v in inputs.items()})["prediction"]
+        got = compute_outputs("mult", model, {names[m]: v for m, v in inputs.items()})["prediction"]
     for item in range(2):
         expected = reference_mult(state, heads, {m: v[item] for m, v in inputs.items()})
         torch.testing.assert_close(got[item], expected, atol=2e-5, rtol=2e-5)

@@ -29,12 +29,10 @@ class Official:
             that no shape tells, as ``num_heads``.
         convert: our state from official parameters; raises KeyError where one is missing. Dead
             weights of the original are dropped by name, anything else that is left is an error.
-        run: outputs by the names of the golden vectors, from the module and inputs by theirs.
     """
 
     build: Callable[..., nn.Module]
     convert: Callable[[Tensors], dict[str, Tensor]]
-    run: Callable[[nn.Module, Tensors], dict[str, Tensor]]
 
 
 OFFICIAL: Registry[Official] = Registry(
@@ -42,14 +40,13 @@ OFFICIAL: Registry[Official] = Registry(
     group="mien.official",
     modules=(
         "mien.models._official_conformer",
-        "mien.models.auxformer",
+        "mien.models._official_mult",
+        "mien.models._official_sfav",
         "mien.models.cross_attention",
         "mien.models.efficientface",
         "mien.models.i3d",
         "mien.models.mater",
         "mien.models.mmte",
-        "mien.models.mult",
-        "mien.models.sfav",
         "mien.models.uavm",
     ),
 )

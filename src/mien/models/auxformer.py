@@ -28,7 +28,6 @@ Where the paper is silent:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import cast
@@ -41,16 +40,12 @@ from mien.errors import OptionError
 from mien.layers.crossmodal import (
     CrossmodalTransformer,
     Dropouts,
-    official_depth,
-    official_name,
 )
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import Steps, on_one_grid, zero_filled
 from mien.models._base import Model, Prediction
-from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
 from mien.models._task import Task
-from mien.models.mult import complete
 from mien.signals import Signals
 
 
@@ -199,77 +194,3 @@ def _projections(
             raise OptionError(f"{', '.join(lacking)} must be projected to a width of {width}")
         wanted = list(project)
     return nn.ModuleDict({n: nn.Linear(modalities[n], width, bias=False) for n in wanted})
-
-
-_LETTERS = {"a": "audio", "v": "video"}
-_DENSE = {
-    "proj1": "head.0.first",
-    "proj2": "head.0.second",
-    "out_layer": "head.1",
-    "proj_aux1": "auxiliary_head.first",
-    "proj_aux2": "auxiliary_head.second",
-    "proj_aux3": "auxiliary_head.third",
-    "out_layer_aux": "auxiliary_head.out",
-}
-
-
-def _build(official: Tensors, *, num_heads: int) -> AuxFormer:
-    width, audio, kernel = official["conv_1d_a.weight"].shape
-    if kernel != 1:
-        raise ValueError(f"the released code projects single steps, not {kernel}")
-    return AuxFormer(
-        Task("dimensions", tuple(map(str, range(len(official["out_layer.weight"]))))),
-        {"audio": audio, "video": width},
-        width=width,
-        heads=num_heads,
-        layers=official_depth(official, "a_mem."),
-        hidden=(len(official["proj_aux1.weight"]), len(official["proj_aux2.weight"])),
-        unposition_zeros=True,
-        project=("audio",),
-    )
-
-
-def _convert(official: Tensors) -> dict[str, Tensor]:
-    state = {}
-    for key, value in official.items():
-        if key == "conv_1d_a.weight":
-            state["project.audio.weight"] = value.squeeze(-1)
-            continue
-        name = _our_name(key)
-        if name is not None:
-            state[name] = value
-    return state
-
-
-def _our_name(key: str) -> str | None:
-    dense = re.fullmatch(r"(\w+)\.(weight|bias)", key)
-    if dense and dense[1] in _DENSE:
-        return f"{_DENSE[dense[1]]}.{dense[2]}"
-    transformer = re.fullmatch(r"(trans_)?([av])_(with_[av]|mem)\.(.+)", key)
-    if not transformer:
-        raise KeyError(key)
-    inner = official_name(transformer[4])
-    kind = "auxiliary" if transformer[1] is None else "memory"
-    if transformer[3] != "mem":
-        kind = "crossmodal"
-    return None if inner is None else f"{kind}.{_LETTERS[transformer[2]]}.{inner}"
-
-
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    whole: Prediction = module(complete({n: inputs[n] for n in ("audio", "video")}))
-    found = {"mean": whole.scores, **_heads(whole)}
-    if "audio_keep" in inputs and "video_zero" in inputs:
-        # Kept or zeroed, as the official module was run: these zeros are values, not a mask.
-        audio = inputs["audio"] * inputs["audio_keep"].unsqueeze(-1).to(inputs["audio"].dtype)
-        part: Prediction = module(complete({"audio": audio, "video": inputs["video_zero"]}))
-        found |= {f"{name}_zero": scores for name, scores in _heads(part).items()}
-        found["mean_zero"] = part.scores
-    return found
-
-
-def _heads(prediction: Prediction) -> dict[str, Tensor]:
-    auxiliary = {f"aux_{name}": scores for name, scores in prediction.by_modality.items()}
-    return {"main": prediction.embeddings["fusion"], **auxiliary}
-
-
-OFFICIAL.register("auxformer", Official(_build, _convert, _run))

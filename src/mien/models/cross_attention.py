@@ -300,34 +300,4 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
     return {"weight": parameters["W"]}
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    """All outputs of the golden vectors, which have features before time."""
-    audio, video = inputs["X_a"].mT, inputs["X_v"].mT
-    weight = module.get_parameter("weight")
-    text, printed, released = (
-        cross_correlate(audio, video, weight, reading=reading) for reading in READINGS
-    )
-    attended = {"a": torch.tanh(audio + text.audio), "v": torch.tanh(video + text.video)}
-    return {
-        "Z": text.correlation,
-        "A_a": text.audio_weights,
-        "A_v": text.video_weights,
-        "Xhat_a": text.audio.mT,
-        "Xhat_v": text.video.mT,
-        "X_att_a": attended["a"].mT,
-        "X_att_v": attended["v"].mT,
-        "X_concat": torch.cat([attended["v"], attended["a"]], dim=-1).mT,
-        "output_printed/A_v": printed.video_weights,
-        "output_printed/X_att_v": torch.tanh(video + printed.video).mT,
-        "output_repo/X_a_norm": F.normalize(audio, dim=-1).mT,
-        "output_repo/X_v_norm": F.normalize(video, dim=-1).mT,
-        "output_repo/Z": released.correlation,
-        "output_repo/A_a": released.audio_weights,
-        "output_repo/A_v": released.video_weights,
-        "output_repo/att_a": released.audio.mT,
-        "output_repo/att_v": released.video.mT,
-        "output_repo/sum": (released.audio + released.video).mT,
-    }
-
-
-OFFICIAL.register("ca_fusion", Official(_build, _convert, _run))
+OFFICIAL.register("ca_fusion", Official(_build, _convert))

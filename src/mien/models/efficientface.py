@@ -186,8 +186,8 @@ class EfficientFace(nn.Module):
             OptionError: the images are not three-coloured or not a multiple of 16 px.
         """
         if self.training or torch.is_grad_enabled() or not len(images):
-            return self._maps(images)["features"]
-        return torch.cat([self._maps(part)["features"] for part in torch.split(images, AT_ONCE)])
+            return self.maps(images)["features"]
+        return torch.cat([self.maps(part)["features"] for part in torch.split(images, AT_ONCE)])
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the expressions: ``(batch, 3, height, width)`` to ``(batch, classes)``.
@@ -197,7 +197,19 @@ class EfficientFace(nn.Module):
         scores: Tensor = self.classifier(self.describe(images))
         return scores
 
-    def _maps(self, images: Tensor) -> dict[str, Tensor]:
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute the features, and the means of the maps on the way to them.
+
+        Args:
+            images: as for `forward`.
+
+        Returns:
+            ``stage2_mean``, ``modulator_mean``, ``local_mean``, … and ``features``, each ``(batch,
+            channels)``.
+
+        Raises:
+            OptionError: the images have another shape.
+        """
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % STRIDE:
             raise OptionError(
                 f"faces have the shape {tuple(images.shape[1:])}",
@@ -301,10 +313,4 @@ def _build(parameters: Mapping[str, Tensor]) -> EfficientFace:
     return EfficientFace(**sizes(parameters))  # type: ignore[arg-type]
 
 
-def _run(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    assert isinstance(module, EfficientFace)
-    found = module._maps(inputs["image"])
-    return {**found, "logits": module.classifier(found["features"])}
-
-
-OFFICIAL.register("efficientface", Official(_build, convert, _run))
+OFFICIAL.register("efficientface", Official(_build, convert))

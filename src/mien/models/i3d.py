@@ -308,22 +308,5 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
     return converted
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    """Every layer's output for every clip, and what the golden vectors keep of the stem."""
-    assert isinstance(module, InceptionI3d)
-    short = {"Conv3d_1a_7x7": "stem", "Conv3d_2c_3x3": "conv2c"}
-    found: dict[str, Tensor] = {}
-    for name, clip in inputs.items():
-        suffix = name.removeprefix("clip")
-        points = module.end_points(clip)
-        for layer, maps in points.items():
-            found[f"{layer}{suffix}"] = maps
-            found[f"{short.get(layer, layer)}_mean{suffix}"] = maps.mean(dim=(2, 3, 4))
-        kind = "features" if module.logits is None else "logits"
-        described = module.describe(points[next(reversed(points))])
-        found[f"{kind}{suffix}"] = described.mean(dim=1)
-    return found
-
-
-OFFICIAL.register("i3d", Official(_build, _convert, _run))
-OFFICIAL.register("i3d_stem", Official(_build, _convert, _run))
+OFFICIAL.register("i3d", Official(_build, _convert))
+OFFICIAL.register("i3d_stem", Official(_build, _convert))

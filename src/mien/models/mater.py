@@ -59,7 +59,7 @@ from mien.models._branches import (
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
 from mien.models._task import Task
-from mien.signals import Sequence, Signals
+from mien.signals import Signals
 
 
 class _SelfAttention(nn.Module):
@@ -274,34 +274,4 @@ def _build(parameters: Tensors, num_heads: int = 8) -> nn.Module:
     return model.to(torch.float64 if inner.dtype == torch.float64 else torch.float32)
 
 
-def _run(model: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    if not isinstance(model, Mater):
-        raise TypeError(f"no MATER: {type(model).__name__}")
-    sequences = {
-        m: Sequence(x, torch.ones(x.shape[:2], dtype=torch.bool, device=x.device), 0.5)
-        for m, x in inputs.items()
-        if m in model.modalities
-    }
-    prediction = model(Signals(sequences))
-    return {
-        **_position_table(model, inputs),
-        **prediction.embeddings,
-        **prediction.attention,
-        **{f"{m}_logits": scores for m, scores in prediction.by_modality.items()},
-        "logits": prediction.scores,
-        "probabilities": prediction.probabilities(),
-    }
-
-
-def _position_table(model: Mater, inputs: Tensors) -> dict[str, Tensor]:
-    """Ours, for as many steps as are given and at least as many as are needed."""
-    name = "position_table"
-    if name not in inputs:
-        return {}
-    given = [inputs[m] for m in model.modalities if m in inputs]
-    steps = max(len(inputs[name]), *(x.shape[1] for x in given))
-    places = torch.arange(steps, dtype=given[0].dtype, device=given[0].device)
-    return {f"input/{name}": sinusoids(places, given[0].shape[2])}
-
-
-OFFICIAL.register("mater", Official(_build, _convert, _run))
+OFFICIAL.register("mater", Official(_build, _convert))

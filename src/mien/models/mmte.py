@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +38,12 @@ from torch import Tensor, nn
 from mien.errors import OptionError
 from mien.layers.losses import criterion
 from mien.layers.tcn import TCN
-from mien.layers.time import align, sliding
+from mien.layers.time import align
 from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
 from mien.models._task import Task
+from mien.models._windows import predict_in_windows
 from mien.models.ammtd import AMMTD
 from mien.models.mmte_encoder import MMTE, Encoded
 from mien.models.streaming import Stream, checked_stride
@@ -117,7 +117,9 @@ class _OverMMTE(Model):
         aligned = align(signals, self.modalities)
         on_one_grid, observed = aligned.signals, aligned.observed
         if observed.shape[1] > self.window:
-            frames = sliding(self._frames, on_one_grid, self.window, self.overlap, fill=0.0)
+            frames = predict_in_windows(
+                self._frames, on_one_grid, self.window, self.overlap, fill=0.0
+            )
         else:
             frames = self._frames(on_one_grid)
         if self.task.per == "frame":
@@ -219,7 +221,7 @@ class MMTEWithAMMTD(_OverMMTE):
         self.require_anything(signals)
         overlap = self.window - checked_stride(self.window, stride)
         aligned = align(signals, self.modalities)
-        frames = sliding(self._frames, aligned.signals, self.window, overlap, fixed=True)
+        frames = predict_in_windows(self._frames, aligned.signals, self.window, overlap, fixed=True)
         return Prediction(aligned.spread(frames.scores))
 
 
@@ -308,10 +310,4 @@ def _convert_tcn(parameters: Tensors) -> dict[str, Tensor]:
     return state
 
 
-def _run_tcn(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    levels = cast(TCN, module).levels(inputs["x"].transpose(1, 2))
-    outputs = {f"block{index}": level.transpose(1, 2) for index, level in enumerate(levels)}
-    return outputs | {"y": levels[-1].transpose(1, 2)}
-
-
-OFFICIAL.register("tcn", Official(_official_tcn, _convert_tcn, _run_tcn))
+OFFICIAL.register("tcn", Official(_official_tcn, _convert_tcn))

@@ -52,11 +52,9 @@ from mien.layers.masked import zeroed
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import length
 from mien.layers.time import given, grid_of, step_under, take
-from mien.models import _official_sfav
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
 from mien.models._base import Model, Prediction
-from mien.models._official import OFFICIAL
 from mien.models._registry import register_model
 from mien.models._sfav_branches import SHRINK, Stage, Track
 from mien.models._task import Task
@@ -375,7 +373,3 @@ def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
             advice="for face crops choose a backbone",
         )
     return zeroed(values, sequence.valid)
-
-
-for _name, _implementation in _official_sfav.implementations().items():
-    OFFICIAL.register(_name, _implementation)

@@ -7,7 +7,7 @@ the same look-ahead.
 
 Beyond them a stream goes through windows, as every model does, but it cannot choose them so that
 the last one ends with the sequence. A window begins after every stride, and where windows overlap
-they are averaged: `mien.layers.time.sliding` with fixed starts, which `MMTEWithAMMTD.streamed` runs
+they are averaged: `predict_in_windows` with fixed starts, which `MMTEWithAMMTD.streamed` runs
 over a whole sequence of any length. By default one window begins where another ends, since one that
 overlaps the first would take part before it is known that the sequence is longer than the first.
 """

@@ -20,7 +20,7 @@ inner width (audio's and the shared one, 2 x 1,049,600). 114,949,894 remain.
 
 Where the paper is silent:
 - Clips of another length than the learned positions: a shorter one uses the first positions; a
-  longer one goes through windows of `mien.layers.time.sliding` that overlap by half, each modality
+  longer one goes through windows of `predict_in_windows` that overlap by half, each modality
   on its own steps, so that no position is used that was never trained. Scores per frame are
   averaged where windows overlap, and zero in one in which the modality was not observed at all; a
   clip's mean over time is that of the averaged hidden states.
@@ -45,11 +45,11 @@ from torch.nn import functional as F
 from mien.errors import OptionError
 from mien.layers.masked import masked_mean, zeroed
 from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
-from mien.layers.time import sliding
 from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
 from mien.models._task import Task
+from mien.models._windows import predict_in_windows
 from mien.signals import Sequence, Signals
 
 EPSILON = 1e-6  # of the normalisations outside the blocks; those inside have torch's 1e-5
@@ -211,7 +211,7 @@ class UAVM(Model):
         own = Signals({name: replace(sequence, values=values, valid=sequence.valid[rows])})
         run, time = partial(self._window, name), sequence.valid.shape[1]
         if time > self.steps:
-            said = sliding(run, own, self.steps, self.steps // 2, fill=0.0)
+            said = predict_in_windows(run, own, self.steps, self.steps // 2, fill=0.0)
         else:
             said = run(own)
         found = (said.scores, said.by_modality["specific"], said.by_modality["shared"])
@@ -318,15 +318,4 @@ def _our_name(transformer: str, part: str) -> str:
     return f"{place}.blocks.{block[1]}.{_BLOCK_PARTS[block[2]]}.{block[3]}"
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    names = ("audio", "video")
-    valid = {name: torch.ones(inputs[name].shape[:2], dtype=torch.bool) for name in names}
-    said: Prediction = module(Signals({n: Sequence(inputs[n], valid[n], 1.0) for n in names}))
-    found = {"logits_mean": said.scores}
-    for name in names:
-        found[f"logits_{name}"] = said.by_modality[name]
-        found[f"specific_{name}"] = said.embeddings[f"specific_{name}"]
-    return found
-
-
-OFFICIAL.register("uavm", Official(_build, _convert, _run))
+OFFICIAL.register("uavm", Official(_build, _convert))
