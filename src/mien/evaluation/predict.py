@@ -15,7 +15,7 @@ from mien.layers.time import sliding
 from mien.missing import Operation
 from mien.models import Model, Prediction
 from mien.signals import Signals
-from mien.training import collate, mixed, stack_targets
+from mien.training import collate, mix_seeds, stack_targets
 
 BATCH = 32
 
@@ -79,7 +79,7 @@ def predict(
     for number, start in enumerate(range(0, len(examples), BATCH)):
         signals, target = collate(examples[start : start + BATCH])
         if operation is not None:
-            generator = torch.Generator().manual_seed(mixed(seed, number))
+            generator = torch.Generator().manual_seed(mix_seeds(seed, number))
             signals = operation(signals, generator)
         steps = target.shape[1] if model.task.per == "frame" else None
         parts.append(_asked(model, asked, signals.to(device), steps, embeddings))
