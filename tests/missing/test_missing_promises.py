@@ -54,7 +54,7 @@ def test_whoever_had_something_keeps_something(operation, signals, seed):
 
 @every
 def test_samples_that_were_not_observed_at_all_stay_so(operation):
-    nothing = Signals({name: s.hidden() for name, s in whole().items()})
+    nothing = Signals({name: s.hide() for name, s in whole().items()})
     assert not has_any(operation(nothing, seeded())).any()
 
 

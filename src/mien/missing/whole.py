@@ -35,7 +35,7 @@ def check_withheld(without: Collection[str]) -> frozenset[str]:
 
 def withhold(signals: Signals, without: Collection[str]) -> Signals:
     """Hide whole modalities for everyone in the batch."""
-    return Signals({name: s.hidden() if name in without else s for name, s in signals.items()})
+    return Signals({name: s.hide() if name in without else s for name, s in signals.items()})
 
 
 @register_operation("withhold")

@@ -12,6 +12,7 @@ from mien.models._registry import (
     register_model,
 )
 from mien.models._task import Task
+from mien.models._windows import predict_in_windows
 from mien.models.linear_probe import Description, LinearProbe, PersonBaseline
 from mien.models.pretrained import list_trained, load_model
 
@@ -31,5 +32,6 @@ __all__ = [
     "list_models",
     "list_trained",
     "load_model",
+    "predict_in_windows",
     "register_model",
 ]
