@@ -53,7 +53,7 @@ class Sequence:
         """``(batch,)`` bool: was this modality observed at any time."""
         return self.valid.any(dim=1)
 
-    def hidden(self) -> Sequence:
+    def hide(self) -> Sequence:
         """The same sequence with nothing observed."""
         return replace(self, valid=torch.zeros_like(self.valid))
 
@@ -208,10 +208,10 @@ def pad_batch(items: Iterable[Signals]) -> Signals:
     names = dict.fromkeys(name for signals in parts for name in signals)
     if not names:
         raise NothingPresent("a batch of nothing", advice="give at least one item with a modality")
-    return Signals({name: _stacked(name, parts) for name in names})
+    return Signals({name: _stack(name, parts) for name in names})
 
 
-def _stacked(name: str, parts: list[Signals]) -> Sequence:
+def _stack(name: str, parts: list[Signals]) -> Sequence:
     known = [signals[name] for signals in parts if name in signals]
     if len({(s.hop, s.values.shape[2:]) for s in known}) > 1:
         raise OptionError(f"items differ in the hop or the features of {name}")

@@ -25,11 +25,11 @@ withhold: {modalities: [video]}
 withhold_per_sample: {probabilities: {audio: 0.2, video: 0.2}, at_most: 1}
 withhold_per_batch: {probabilities: {audio: 0.333, video: 0.333}}
 modality_dropout: {kinds: [full, noisy_audio, noisy_video]}
-mask_frames: {share: 0.3, modalities: [audio]}
+mask_frames: {fraction: 0.3, modalities: [audio]}
 noise_windows: {windows: up_to_half, seconds: 0.5, modalities: [audio, video]}
 burst: {modality: video, seconds: 2}
 keep_first: {seconds: 1.5}
-chain: {operations: [{name: burst, modality: video, seconds: 2}, {name: mask_frames, share: 0.5}]}
+chain: {operations: [{name: keep_first, seconds: 2}, {name: mask_frames, fraction: 0.5}]}
 """
 
 
@@ -52,7 +52,7 @@ def test_every_operation_can_be_had_by_name():
 
 def test_lists_of_yaml_and_tuples_of_python_are_the_same_operation():
     assert create_operation("withhold", modalities=["audio"]) == Withhold(("audio",))
-    chain = create_operation("chain", operations=[{"name": "mask_frames", "share": 0.5}])
+    chain = create_operation("chain", operations=[{"name": "mask_frames", "fraction": 0.5}])
     assert chain == Chain((MaskFrames(0.5),))
 
 
@@ -94,13 +94,13 @@ def test_a_chain_of_nothing_changes_nothing():
         ("modality_dropout", {"kinds": ["half"]}, "give a list of full, soft, without_audio"),
         ("modality_dropout", {"kinds": []}, "give a list of full"),
         ("modality_dropout", {"kinds": "full"}, "give a list of full"),
-        ("mask_frames", {"share": 1.1}, "share is 1.1; give a number from 0 to 1"),
-        ("mask_frames", {"share": math.nan}, "share is nan"),
-        ("mask_frames", {"share": True}, "share is True"),
+        ("mask_frames", {"fraction": 1.1}, "fraction is 1.1; give a number from 0 to 1"),
+        ("mask_frames", {"fraction": math.nan}, "fraction is nan"),
+        ("mask_frames", {"fraction": True}, "fraction is True"),
         ("noise_windows", {"windows": 0, "seconds": 1}, "windows is 0; give a whole number"),
         ("noise_windows", {"windows": 1.5, "seconds": 1}, "windows is 1.5; give a whole number"),
         ("noise_windows", {"windows": "half", "seconds": 1}, "up_to_half"),
-        ("noise_windows", {"windows": 1, "seconds": 1, "deviation": -1}, "deviation is -1"),
+        ("noise_windows", {"windows": 1, "seconds": 1, "std": -1}, "std is -1"),
         ("noise_windows", {"windows": 1, "seconds": 1, "mean": math.inf}, "mean is inf"),
         ("keep_first", {"seconds": -1}, "seconds is -1"),
         ("chain", {"operations": "burst"}, "operations are no list"),
@@ -115,7 +115,7 @@ def test_what_makes_no_sense_says_what_would(name, options, message):
 
 
 def test_shapes_of_python_are_checked_as_well():
-    with pytest.raises(OptionError, match="share is 2"):
+    with pytest.raises(OptionError, match="fraction is 2"):
         MaskFrames(2)
     with pytest.raises(OptionError, match="add up to"):
         WithholdPerBatch({"audio": 1, "video": 1})

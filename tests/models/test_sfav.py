@@ -292,7 +292,7 @@ def test_the_backbone_sees_only_what_was_observed():
     torch.testing.assert_close(model(described).scores, model(signals).scores)
     backbone.seen.clear()
     model(described)
-    model(Signals({"audio": signals["audio"], "video": faces.hidden()}))
+    model(Signals({"audio": signals["audio"], "video": faces.hide()}))
     assert backbone.seen == []
 
 

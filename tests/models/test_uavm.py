@@ -169,7 +169,7 @@ def test_a_longer_clip_is_the_mean_over_its_windows():
         for s in [long["audio"]]
         for at in (slice(0, 12), slice(6, 18))
     ]
-    first, second = (model()._window("audio", part).by_modality["shared"] for part in parts)
+    first, second = (model()._window("audio", part).embeddings["shared"] for part in parts)
     both = (first[:, 6:] + second[:, :6]) / 2
     mean = torch.cat([first[:, :6], both, second[:, 6:]], dim=1).mean(dim=1)
     found = model()(Signals({"audio": long["audio"]}))

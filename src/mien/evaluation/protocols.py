@@ -248,24 +248,24 @@ class ReplacedByNoise(_WithMean):
 
 @register_protocol("masked_frames")
 class MaskedFrames(Protocol):
-    """A share of the frames is masked at random (VAVL, Figures 2 and 3).
+    """Mask a random fraction of the frames (VAVL, Figures 2 and 3).
 
     Attributes:
-        shares: how much.
+        fractions: how much.
         of: in which modality.
         repeats: draws.
     """
 
-    shares: Levels = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    fractions: Levels = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     of: Sides = ("audio", "video", "both")
     repeats: Annotated[int, Field(ge=1)] = 1
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Each share in each modality."""
+        """Each fraction in each modality."""
         for side in self.of:
-            for share in self.shares:
-                masked = MaskFrames(share, _SIDES[side]) if share else None
-                yield Condition(f"{side} masked", share, masked, self.repeats if share else 1)
+            for fraction in self.fractions:
+                masked = MaskFrames(fraction, _SIDES[side]) if fraction else None
+                yield Condition(f"{side} masked", fraction, masked, self.repeats if fraction else 1)
 
 
 @register_protocol("noisy_windows")

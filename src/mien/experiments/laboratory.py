@@ -162,7 +162,7 @@ def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) 
 
     Args:
         run: its folder, the one that holds ``run.json``.
-        protocol: a name, or YAML such as ``{name: masked_frames, shares: [0.5]}``.
+        protocol: a name, or YAML such as ``{name: masked_frames, fractions: [0.5]}``.
         data: see `reproduce`.
 
     Returns:

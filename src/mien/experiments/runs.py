@@ -33,7 +33,7 @@ from mien.experiments.predictions import said
 from mien.experiments.sources import AnySource, Places, Source
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
-from mien.missing import Operation, Withhold, create_operation, hide_important, importance
+from mien.missing import Operation, Withhold, create_operation, hide_important, measure_importance
 from mien.models import Model, create_model
 from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
 
@@ -251,7 +251,7 @@ def _operation(run: Run, given: Material) -> Operation | None:
     execute(first)
     model.load_state_dict(load_file(first.path / WEIGHTS))
     losses = _losses(model.eval(), given.dev or given.train, first.entry.window)
-    rises = importance(losses.pop(""), losses)
+    rises = measure_importance(losses.pop(""), losses)
     rising = {name: rise for name, rise in rises.items() if rise > hiding.above}
     if not rising:
         return None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from mien.errors import NothingPresent
-from mien.layers.masked import zeroed
+from mien.layers.masked import zero_missing
 from mien.signals import Sequence, Signals
 
 CLOSE = 1e-6  # of a step: rounding of hops such as 0.1 must not move a step
@@ -95,7 +95,7 @@ def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tenso
     return (middle * ratio.unsqueeze(-1) + CLOSE).floor().long()
 
 
-def given(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
+def select_present(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
     """Those of some modalities that are there, in this order; one without a step is not."""
     known = {name: signals[name] for name in modalities if name in signals}
     return {name: sequence for name, sequence in known.items() if sequence.valid.shape[1]}
@@ -111,7 +111,7 @@ def grid_of(sequences: Collection[Sequence]) -> tuple[float, int]:
         sequences: at least one.
     """
     hop = min(sequence.hop for sequence in sequences)
-    return hop, max(length_on(sequence, hop) for sequence in sequences)
+    return hop, max(count_steps(sequence, hop) for sequence in sequences)
 
 
 def align(
@@ -132,7 +132,7 @@ def align(
     Raises:
         NothingPresent: there is none of these modalities.
     """
-    known = given(signals, modalities)
+    known = select_present(signals, modalities)
     if not known:
         raise NothingPresent("none of the model's modalities is there")
     grid, steps = grid_of(known.values())
@@ -157,7 +157,7 @@ def align(
     return Aligned(values, valid, hop, lengths - 1, grid, steps)
 
 
-def length_on(sequence: Sequence, hop: float) -> int:
+def count_steps(sequence: Sequence, hop: float) -> int:
     """Steps of another hop whose middle lies within a sequence; at least one."""
     return max(1, math.ceil(sequence.valid.shape[1] * sequence.hop / hop - 0.5 - CLOSE))
 
@@ -174,7 +174,7 @@ def _resample(
     last = sequence.valid.shape[1] - 1
     features = sequence.values.flatten(2)
     if steps == last + 1 and bool((hop == sequence.hop).all()):  # it is on this grid
-        return zeroed(features, sequence.valid), sequence.valid
+        return zero_missing(features, sequence.valid), sequence.valid
     index = step_under(steps, hop, sequence.hop)
     inside = index <= last
     index = index.clamp(max=last)

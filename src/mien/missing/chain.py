@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.errors import OptionError
-from mien.missing._base import Operation, every_row
+from mien.missing._base import Operation, index_rows
 from mien.missing.registry import create_operation, register_operation
 from mien.signals import Signals
 
@@ -40,7 +40,7 @@ class Chain(Operation):
 
     def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
         """The signals after all operations, and the rows of the given batch they came from."""
-        rows = every_row(signals)
+        rows = index_rows(signals)
         for step in self.operations:
             assert isinstance(step, Operation)  # each was built when the chain was
             signals, origin = step.enlarge(signals, generator)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mien.errors import NothingPresent, OptionError
 from mien.layers.losses import Criterion, cross_entropy, squared_error
-from mien.layers.time import given
+from mien.layers.time import select_present
 from mien.models._task import Task as Task  # noqa: PLC0414 - pretrained.py has it from here
 from mien.schema import AUDIO, VIDEO
 from mien.signals import PlainSignals, Signals, as_signals
@@ -106,7 +106,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def expected(self, modality: str) -> int | None:
+    def feature_size(self, modality: str) -> int | None:
         """Features of a step that `forward` takes; None where the model itself describes steps."""
         return self.modalities[modality]
 
@@ -128,8 +128,8 @@ class Model(nn.Module):
             NothingPresent: somebody in the batch has none.
             OptionError: a modality has another number of features than the model was made for.
         """
-        for name, sequence in given(signals, self.modalities).items():
-            size, told = sequence.values.shape[2:].numel(), self.expected(name)
+        for name, sequence in select_present(signals, self.modalities).items():
+            size, told = sequence.values.shape[2:].numel(), self.feature_size(name)
             if told is not None and size != told:
                 raise OptionError(f"{name} has {size} features, the model was made for {told}")
         present = {name: signals.present(name) for name in self.modalities}

@@ -88,7 +88,7 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
         with torch.device("meta"):  # shapes without memory: those of a wrong file may be immense
             planned = official.build(parameters, **sizes)
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
-        raise _no_checkpoint(name, _said(error, parameters)) from error
+        raise _no_checkpoint(name, _explain(error, parameters)) from error
     misfits = _misfits(planned, state)
     if misfits:
         raise _no_checkpoint(name, misfits)
@@ -169,7 +169,7 @@ def _misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
     return "; ".join(sorted(wrong)[:3]) + more
 
 
-def _said(error: Exception, parameters: Tensors) -> str:
+def _explain(error: Exception, parameters: Tensors) -> str:
     """What a conversion or a construction meant by the error that it raised."""
     if isinstance(error, KeyError):
         what = str(error.args[0])

@@ -76,7 +76,7 @@ def _convert(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name == "sfav_ia" and _DEAD_IN_ATTENTION_FUSION.fullmatch(key)
         )
         if not dead and not _BACKBONE.fullmatch(key):
-            state |= _converted(name, key, value)
+            state |= _convert_parameter(name, key, value)
     state |= batches_tracked(state)
     faces = _faces(parameters)
     if faces:
@@ -85,7 +85,7 @@ def _convert(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _converted(name: str, key: str, value: Tensor) -> dict[str, Tensor]:
+def _convert_parameter(name: str, key: str, value: Tensor) -> dict[str, Tensor]:
     branch = _BRANCH.fullmatch(key)
     if branch:
         modality = {"audio": AUDIO, "visual": VIDEO}[branch[1]]

@@ -38,7 +38,7 @@ COUNTED = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surpr
 
 
 @dataclass(frozen=True)
-class ModelEntry:
+class RegisteredModel:
     """A model of the registry.
 
     Attributes:
@@ -52,7 +52,7 @@ class ModelEntry:
     missing: str
 
 
-MODELS: Registry[ModelEntry] = Registry("model", group="mien.models", modules=_BUILT_IN)
+MODELS: Registry[RegisteredModel] = Registry("model", group="mien.models", modules=_BUILT_IN)
 
 
 def register_model(name: str, *, paper: str = "", missing: str = "") -> Callable[[_Class], _Class]:
@@ -79,7 +79,7 @@ def register_model(name: str, *, paper: str = "", missing: str = "") -> Callable
             raise OptionError(f"{name} is no model", advice="make a subclass of mien.Model")
         if model.__module__ not in _BUILT_IN:
             list_models()  # so that whoever comes last, not mien, is told that a name is taken
-        MODELS.register(name, ModelEntry(model, paper, missing))
+        MODELS.register(name, RegisteredModel(model, paper, missing))
         return model
 
     return add

@@ -62,7 +62,7 @@ class Task:
                 raise OptionError(
                     f"a task's {what} is not {word!r}", advice=nearest(str(word), get_args(known))
                 )
-        object.__setattr__(self, "names", _checked_names(self.names))
+        object.__setattr__(self, "names", _check_names(self.names))
         if self.kind == "categories":
             if self.ranges or (self.low, self.high) != (-1.0, 1.0):
                 raise OptionError(
@@ -71,7 +71,7 @@ class Task:
             return
         check_options("the task", self.ranges, self.names)
         ranges = {
-            name: _checked_range(name, self.ranges.get(name, (self.low, self.high)))
+            name: _check_range(name, self.ranges.get(name, (self.low, self.high)))
             for name in self.names
         }
         object.__setattr__(self, "ranges", ranges)
@@ -129,7 +129,7 @@ class Task:
         if plain.get("kind") == "dimensions":
             known.append("ranges")
         check_options("the task", map(str, plain), known, needed=known)
-        names, ranges = _checked_names(plain["names"]), plain.get("ranges", {})
+        names, ranges = _check_names(plain["names"]), plain.get("ranges", {})
         if not isinstance(ranges, Mapping):
             raise OptionError("the task's ranges are no dictionary")
         if "ranges" in known and (lacking := [name for name in names if name not in ranges]):
@@ -137,7 +137,7 @@ class Task:
         return Task(plain["kind"], names, plain["per"], ranges=ranges)
 
 
-def _checked_names(names: object) -> tuple[str, ...]:
+def _check_names(names: object) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise OptionError(f"the task's names are {names!r}", advice="give a list of words")
     if not names:
@@ -153,7 +153,7 @@ def _checked_names(names: object) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _checked_range(name: str, limits: object) -> tuple[float, float]:
+def _check_range(name: str, limits: object) -> tuple[float, float]:
     if (
         not isinstance(limits, Sequence)
         or len(limits) != 2

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mien.errors import NothingPresent, OptionError
-from mien.layers.time import CLOSE, length_on
+from mien.layers.time import CLOSE, count_steps
 from mien.models._base import Prediction
 from mien.signals import Signals
 
@@ -44,6 +44,7 @@ def predict_in_windows(
     fill: float = math.nan,
     fixed: bool = False,
     windows_at_once: int = 64,
+    embeddings: Collection[str] = (),
 ) -> Prediction:
     """Run a model per frame in windows that overlap, and average where they do.
 
@@ -63,9 +64,11 @@ def predict_in_windows(
         fill: the score of steps that no window covers.
         fixed: start windows at 0, stride, 2 * stride, … over the whole time.
         windows_at_once: largest batch that the model is given.
+        embeddings: names of those, ``(batch, time, width)`` each, that are averaged as well.
 
     Returns:
-        Scores ``(batch, time, names)`` and by modality, averaged; no attention, no embeddings.
+        Scores ``(batch, time, names)``, those by modality and the chosen embeddings, averaged; no
+        attention.
 
     Raises:
         OptionError: the windows do not overlap as they can, or the model answers per clip.
@@ -76,11 +79,11 @@ def predict_in_windows(
     names = getattr(model, "modalities", signals)
     signals = Signals({name: signals[name] for name in names if name in signals})
     grid = min((sequence.hop for sequence in signals.values()), default=1.0)
-    time = max((length_on(sequence, grid) for sequence in signals.values()), default=0)
+    time = max((count_steps(sequence, grid) for sequence in signals.values()), default=0)
     places = _places(signals, grid, window_steps, window_steps - overlap, time if fixed else None)
     if not places:
         raise NothingPresent("nothing was observed", advice="give audio, video or both")
-    sums = _Sums(signals.batch, time)
+    sums = _Sums(signals.batch, time, embeddings)
     for first in range(0, len(places), windows_at_once):
         some = places[first : first + windows_at_once]
         prediction = model(_cut(signals, some, grid, window_steps))
@@ -147,11 +150,11 @@ def _cut(signals: Signals, places: list[_Place], grid: float, window: int) -> Si
 
 
 class _Sums:
-    """Sums of scores by step, and how many windows gave one."""
+    """Sums of scores and states by step, and how many windows gave one."""
 
-    def __init__(self, batch: int, time: int) -> None:
-        self.batch, self.time = batch, time
-        self.totals: dict[str | None, Tensor] = {}
+    def __init__(self, batch: int, time: int, embeddings: Collection[str]) -> None:
+        self.batch, self.time, self.embeddings = batch, time, tuple(embeddings)
+        self.totals: dict[tuple[str, str], Tensor] = {}
         self.counts: Tensor | None = None
         self.prediction: Prediction | None = None
 
@@ -170,26 +173,26 @@ class _Sums:
         if self.counts is None:
             self.counts = torch.zeros(self.batch * self.time, device=device)
         self.counts = self.counts.index_add(0, index, torch.ones(len(index), device=device))
-        for name, given in ((None, scores), *prediction.by_modality.items()):
-            if name not in self.totals:
-                self.totals[name] = given.new_zeros(self.batch * self.time, given.shape[-1])
-            self.totals[name] = self.totals[name].index_add(0, index, given[:, :steps][inside])
+        parts = {("scores", ""): scores}
+        parts |= {("by_modality", name): x for name, x in prediction.by_modality.items()}
+        parts |= {("embeddings", name): prediction.embeddings[name] for name in self.embeddings}
+        for key, values in parts.items():
+            if key not in self.totals:
+                self.totals[key] = values.new_zeros(self.batch * self.time, values.shape[-1])
+            self.totals[key] = self.totals[key].index_add(0, index, values[:, :steps][inside])
 
     def mean(self, fill: float) -> Prediction:
         assert self.counts is not None
         assert self.prediction is not None
         count = self.counts.unsqueeze(1)
-        means = {
-            name: torch.where(count > 0, total / count.clamp(min=1), fill).view(
-                self.batch, self.time, -1
-            )
-            for name, total in self.totals.items()
-        }
-        by_modality = {name: mean for name, mean in means.items() if name is not None}
+        means: dict[str, dict[str, Tensor]] = {"scores": {}, "by_modality": {}, "embeddings": {}}
+        for (kind, name), total in self.totals.items():
+            mean = torch.where(count > 0, total / count.clamp(min=1), fill)
+            means[kind][name] = mean.view(self.batch, self.time, -1)
         return replace(
             self.prediction,
-            scores=means[None],
-            by_modality=by_modality,
+            scores=means["scores"][""],
+            by_modality=means["by_modality"],
             attention={},
-            embeddings={},
+            embeddings=means["embeddings"],
         )

@@ -42,7 +42,7 @@ from mien.layers.crossmodal import (
     Dropouts,
 )
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import Steps, on_one_grid, zero_filled
+from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
 from mien.models._base import Model, Prediction
 from mien.models._registry import register_model
 from mien.models._task import Task
@@ -143,14 +143,14 @@ class AuxFormer(Model):
         """
         self.require_anything(signals)
         steps = {
-            name: part.of(self._projected(name, part.values))
-            for name, part in zero_filled(signals, self.modalities).items()
+            name: part.of(self._project(name, part.values))
+            for name, part in fill_with_zeros(signals, self.modalities).items()
         }
-        fused = {name: self._fused(name, steps) for name in steps}
+        fused = {name: self._fuse_target(name, steps) for name in steps}
         alone = {name: self._alone(name, part) for name, part in steps.items()}
         if self.task.per == "frame":
-            fused = dict(zip(fused, on_one_grid(fused, steps, signals), strict=True))
-            alone = dict(zip(alone, on_one_grid(alone, steps, signals), strict=True))
+            fused = dict(zip(fused, resample_to_grid(fused, steps, signals), strict=True))
+            alone = dict(zip(alone, resample_to_grid(alone, steps, signals), strict=True))
         readout = torch.cat(list(fused.values()), dim=-1)
         main = self.head(readout)
         auxiliary = {name: self.auxiliary_head(h) for name, h in alone.items()}
@@ -163,11 +163,11 @@ class AuxFormer(Model):
         losses = [self.criterion(scores, target, None) for scores in heads]
         return torch.stack(losses).mean()
 
-    def _projected(self, name: str, values: Tensor) -> Tensor:
+    def _project(self, name: str, values: Tensor) -> Tensor:
         found: Tensor = self.project[name](values) if name in self.project else values
         return found
 
-    def _fused(self, target: str, steps: Mapping[str, Steps]) -> Tensor:
+    def _fuse_target(self, target: str, steps: Mapping[str, Steps]) -> Tensor:
         query = steps[target]
         sources = [part for name, part in steps.items() if name != target]
         informed = self.crossmodal[target](query, sources[0]) if sources else query.values

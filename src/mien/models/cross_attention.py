@@ -55,7 +55,7 @@ from mien.layers.time import Aligned
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
 from mien.models._task import Task
-from mien.models.feature_fusion import FeatureFusion, Fused, FusionOptions, concatenate
+from mien.models.feature_fusion import FeatureFusion, FusedFeatures, FusionOptions, concatenate
 
 Reading = Literal["text", "printed", "released"]
 READINGS: tuple[Reading, ...] = ("text", "printed", "released")
@@ -205,11 +205,11 @@ class CrossAttention(FeatureFusion):
             for _ in range(self.stages if len(pair) == 2 else 0)
         )
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Equations 1 to 5, once for each stage; see `FeatureFusion.fuse`."""
-        values = {name: self._projected(name, aligned) for name in self.modalities}
+        values = {name: self._project(name, aligned) for name in self.modalities}
         if not self.attention:
-            return Fused(concatenate(self._attended(values, {}, aligned)))
+            return FusedFeatures(concatenate(self._attend(values, {}, aligned)))
         audio, video = sorted(self.modalities)
         pairs = aligned.valid[audio].unsqueeze(2) & aligned.valid[video].unsqueeze(1)
         seen = None if bool(pairs.all()) else pairs
@@ -218,15 +218,15 @@ class CrossAttention(FeatureFusion):
             if stage > 1:
                 sums = {name: sums[name] + values[name] for name in values}
             found = attention(values[audio], values[video], seen)
-            values = self._attended(sums, {audio: found.audio, video: found.video}, aligned)
+            values = self._attend(sums, {audio: found.audio, video: found.video}, aligned)
             suffix = f"_{stage}" if stage > 1 else ""
             weights[f"{audio}{suffix}"] = found.audio_weights
             weights[f"{video}{suffix}"] = found.video_weights
         if self.reading == "released":
-            return Fused(values[audio] + values[video], weights)
-        return Fused(concatenate(values), weights)
+            return FusedFeatures(values[audio] + values[video], weights)
+        return FusedFeatures(concatenate(values), weights)
 
-    def _projected(self, name: str, aligned: Aligned) -> Tensor:
+    def _project(self, name: str, aligned: Aligned) -> Tensor:
         values = aligned.values[name]
         if name in self.projections:
             # The bias would make something of nothing.
@@ -234,7 +234,7 @@ class CrossAttention(FeatureFusion):
             values = torch.where(valid, self.projections[name](values), 0.0)
         return F.normalize(values, dim=-1) if self.reading == "released" else values
 
-    def _attended(
+    def _attend(
         self, values: Mapping[str, Tensor], found: Mapping[str, Tensor], aligned: Aligned
     ) -> dict[str, Tensor]:
         """Equations 4 and 5 for each modality; `values` are the sums of what was before."""

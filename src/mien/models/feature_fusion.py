@@ -64,7 +64,7 @@ _ENCODERS: Mapping[str, type[SpectrogramCNN] | type[InceptionI3d]] = {
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedFeatures:
     """What a fusion hands to the fully connected layers.
 
     Attributes:
@@ -183,18 +183,18 @@ class FeatureFusion(Model):
             nn.Linear(hidden, len(task.names)),
         )
 
-    def expected(self, modality: str) -> int | None:
+    def feature_size(self, modality: str) -> int | None:
         """See `Model.expected`; an encoder's input has axes of its own."""
-        return None if modality in self.encoders else super().expected(modality)
+        return None if modality in self.encoders else super().feature_size(modality)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Fuse the modalities, step by step on one time axis."""
         raise NotImplementedError
 
     def forward(self, signals: Signals) -> Prediction:
         """Encode, align, fuse, pool per clip, and score; see `Model.forward`."""
         self.require_anything(signals)
-        aligned = complete(align(self._encoded(signals), tuple(self.modalities)), self.modalities)
+        aligned = complete(align(self._encode(signals), tuple(self.modalities)), self.modalities)
         fused = self.fuse(aligned)
         if self.task.per == "clip":
             scores: Tensor = self.head(self._pool(fused.values, aligned.observed))
@@ -202,7 +202,7 @@ class FeatureFusion(Model):
             scores = aligned.spread(self.head(fused.values))
         return Prediction(scores, attention=fused.attention, embeddings={"fused": fused.values})
 
-    def _encoded(self, signals: Signals) -> Signals:
+    def _encode(self, signals: Signals) -> Signals:
         described = dict(signals)
         for name, encoder in self.encoders.items():
             if name in signals:
@@ -251,9 +251,9 @@ class Concatenation(FeatureFusion):
     ) -> None:
         super().__init__(task, modalities, fused=sum(modalities.values()), **options)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Concatenate; see `FeatureFusion.fuse`."""
-        return Fused(concatenate(aligned.values))
+        return FusedFeatures(concatenate(aligned.values))
 
 
 @register_model("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
@@ -283,9 +283,9 @@ class LstmFusion(FeatureFusion):
             sum(modalities.values()), width, layers, batch_first=True, dropout=between
         )
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Run over time, zeros going in where nothing was observed; see `FeatureFusion.fuse`."""
-        return Fused(self.lstm(concatenate(aligned.values))[0])
+        return FusedFeatures(self.lstm(concatenate(aligned.values))[0])
 
 
 @register_model(
@@ -312,9 +312,9 @@ class SelfAttention(FeatureFusion):
         super().__init__(task, modalities, fused=width, **options)
         self.projection = nn.Linear(sum(modalities.values()), 3 * width)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Attend to the steps at which anything was observed; see `FeatureFusion.fuse`."""
         query, key, value = self.projection(concatenate(aligned.values)).chunk(3, dim=-1)
         mask = None if bool(aligned.observed.all()) else aligned.observed.unsqueeze(1)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return Fused(attended)
+        return FusedFeatures(attended)

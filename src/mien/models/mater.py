@@ -46,15 +46,15 @@ from torch.nn import functional as F
 from mien.errors import OptionError
 from mien.layers.conformer import sinusoids
 from mien.layers.dropout import Dropout, dropout
-from mien.layers.masked import zeroed
+from mien.layers.masked import zero_missing
 from mien.models._base import Prediction
 from mien.models._branches import (
     Branches,
     BranchPrediction,
     Encoded,
     Representation,
-    mean_of,
-    used,
+    average_scores,
+    find_answering,
 )
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
@@ -112,7 +112,7 @@ class _Layer(nn.Module):
         return x, weights
 
 
-class _Encoder(nn.Module):
+class _TransformerEncoder(nn.Module):
     """The encoder of one modality."""
 
     def __init__(self, features: int, width: int, layers: list[_Layer], positions: bool) -> None:
@@ -131,7 +131,7 @@ class _Encoder(nn.Module):
         extras = {}
         for number, layer in enumerate(self.layers):
             x, weights = layer(x, valid, maps)
-            extras[f"layer{number}"] = zeroed(x, valid)
+            extras[f"layer{number}"] = zero_missing(x, valid)
             if weights is not None:
                 extras[f"attention{number}"] = torch.where(valid[:, None, :, None], weights, 0.0)
         return Encoded(x, extras)
@@ -181,7 +181,10 @@ class Mater(Branches):
             return [_Layer(width, heads, feedforward, dropout, attention) for _ in range(layers)]
 
         self.encoders = nn.ModuleDict(
-            {m: _Encoder(size, width, stack(), positions) for m, size in self.modalities.items()}
+            {
+                m: _TransformerEncoder(size, width, stack(), positions)
+                for m, size in self.modalities.items()
+            }
         )
         self.heads = nn.ModuleDict({m: nn.Linear(width, len(task.names)) for m in self.modalities})
 
@@ -201,13 +204,13 @@ class Mater(Branches):
             off. All are zero where nothing was observed.
         """
         found = self.represent(signals)
-        by_modality = self.scores_by_modality(found)
+        by_modality = self.score_by_modality(found)
         pooled = {f"{m}_pooled": r.pooled for m, r in found.items()}
         return BranchPrediction(
-            mean_of(by_modality, used(found)),
+            average_scores(by_modality, find_answering(found)),
             by_modality=by_modality,
-            embeddings=_named(found, "layer") | pooled,
-            attention=_named(found, "attention"),
+            embeddings=_collect(found, "layer") | pooled,
+            attention=_collect(found, "attention"),
             observed={m: r.observed for m, r in found.items()},
         )
 
@@ -223,7 +226,7 @@ class Mater(Branches):
         return self.criterion(prediction.scores, target, anywhere)
 
 
-def _named(found: Mapping[str, Representation], kind: str) -> dict[str, Tensor]:
+def _collect(found: Mapping[str, Representation], kind: str) -> dict[str, Tensor]:
     return {
         f"{modality}_{key}": value
         for modality, representation in found.items()

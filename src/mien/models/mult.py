@@ -42,7 +42,7 @@ from mien.layers.crossmodal import (
 )
 from mien.layers.dropout import dropout
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import Steps, on_one_grid, zero_filled
+from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
 from mien.models._base import Model, Prediction
 from mien.models._registry import register_model
 from mien.models._task import Task
@@ -119,8 +119,8 @@ class MulT(Model):
         """
         self.require_anything(signals)
         steps = {
-            name: self._projected(name, part)
-            for name, part in zero_filled(signals, self.modalities).items()
+            name: self._project(name, part)
+            for name, part in fill_with_zeros(signals, self.modalities).items()
         }
         pairs: dict[str, Tensor] = {}
         hidden: dict[str, Tensor] = {}
@@ -135,11 +135,11 @@ class MulT(Model):
             hidden[target] = remembered.squeeze(1) if clip else remembered
         parts = list(hidden.values())
         if self.task.per == "frame":
-            parts = on_one_grid(hidden, steps, signals)
+            parts = resample_to_grid(hidden, steps, signals)
         readout = torch.cat(parts, dim=-1)
         return Prediction(self.head(readout), embeddings={"readout": readout, **pairs})
 
-    def _projected(self, name: str, steps: Steps) -> Steps:
+    def _project(self, name: str, steps: Steps) -> Steps:
         values = steps.values
         if name == "text":  # the released code drops out nothing but words before the projection
             values = dropout(values, self.dropouts.embedding, self.training)

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from mien.errors import OptionError, WeightError
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts
-from mien.layers.steps import at, on_one_grid, zero_filled
+from mien.layers.steps import at, fill_with_zeros, resample_to_grid
 from mien.models._base import Model, Prediction
 from mien.models._registry import register_model
 from mien.models._task import Task
@@ -102,14 +102,14 @@ class TLSTM(Model):
         """
         self.require_anything(signals)
         steps = {}
-        for name, part in zero_filled(signals, self.modalities).items():
+        for name, part in fill_with_zeros(signals, self.modalities).items():
             projected = part.of(self.project[name](part.values), positioned=True)
             steps[name] = projected.of(self.encoders[name](projected))
         asking, *answering = steps.values()
         fused = self.fusion(asking, answering[0]) if self.fusion is not None else asking.values
         hidden: Tensor = self.lstm(fused)[0]  # forward in time only: padding comes after it all
         if self.task.per == "frame":
-            hidden = on_one_grid({next(iter(steps)): hidden}, steps, signals)[0]
+            hidden = resample_to_grid({next(iter(steps)): hidden}, steps, signals)[0]
         else:
             hidden = at(hidden, asking.last)
         return Prediction(self.head(hidden), embeddings={"fused": fused})

@@ -43,8 +43,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.masked import masked_mean, zeroed
-from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
+from mien.layers.masked import masked_mean, zero_missing
+from mien.layers.steps import Steps, clean_values, find_observed, resample_to_grid
 from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
 from mien.models._registry import register_model
@@ -179,12 +179,12 @@ class UAVM(Model):
         for name in given:
             frames[name], specific, shared = self._frames(name, signals[name], present[name])
             valid = steps[name].valid
-            embeddings[f"specific_{name}"] = zeroed(specific, valid)
+            embeddings[f"specific_{name}"] = zero_missing(specific, valid)
             embeddings[name] = masked_mean(shared, valid)
         if self.task.per == "frame":
-            observed = observed_on_grid(steps, signals)
+            observed = find_observed(steps, signals)
             here = [observed[name].unsqueeze(-1).float() for name in given]
-            scores = torch.stack(on_one_grid(frames, steps, signals))
+            scores = torch.stack(resample_to_grid(frames, steps, signals))
         else:
             here = [present[name].unsqueeze(-1).float() for name in given]
             scores = torch.stack([self.head(self.head_norm(embeddings[name])) for name in given])
@@ -207,25 +207,27 @@ class UAVM(Model):
     def _frames(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores per frame and both transformers' results, zero for who lacks the modality."""
         rows = who.nonzero().squeeze(1)
-        values = cleaned(name, sequence, self.modalities[name])[rows]
+        values = clean_values(name, sequence, self.modalities[name])[rows]
         own = Signals({name: replace(sequence, values=values, valid=sequence.valid[rows])})
         run, time = partial(self._window, name), sequence.valid.shape[1]
         if time > self.steps:
-            said = predict_in_windows(run, own, self.steps, self.steps // 2, fill=0.0)
+            said = predict_in_windows(
+                run, own, self.steps, self.steps // 2, fill=0.0, embeddings=("specific", "shared")
+            )
         else:
             said = run(own)
-        found = (said.scores, said.by_modality["specific"], said.by_modality["shared"])
+        found = (said.scores, said.embeddings["specific"], said.embeddings["shared"])
         scores, specific, shared = (_spread(part, rows, (len(who), time)) for part in found)
         return scores, specific, shared
 
     def _window(self, name: str, signals: Signals) -> Prediction:
-        """At most `steps` steps of those who have the modality; states go where windows average."""
+        """At most `steps` steps of those who have the modality."""
         valid = signals[name].valid
         keys = None if bool(valid.all()) else valid[:, None, None]
         specific = self.specific[name](signals[name].values, keys)
         shared = self.shared(specific, keys)
         states = {"specific": specific, "shared": shared}
-        return Prediction(self.head(self.head_norm(shared)), states)
+        return Prediction(self.head(self.head_norm(shared)), embeddings=states)
 
 
 def _steps(sequence: Sequence) -> Steps:

@@ -193,7 +193,7 @@ def test_fixed_windows_leave_none_out():
     found = predict_in_windows(finds, signals, 3, 0, fill=-1.0, fixed=True)
     assert found.scores.flatten().tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
     with pytest.raises(NothingPresent):
-        predict_in_windows(finds, Signals({"a": signals["a"].hidden()}), 3, 0, fixed=True)
+        predict_in_windows(finds, Signals({"a": signals["a"].hide()}), 3, 0, fixed=True)
 
 
 def test_windows_of_different_hops_stay_together():
@@ -214,7 +214,7 @@ def test_what_windows_cannot_do():
     with pytest.raises(OptionError, match="per frame"):
         predict_in_windows(lambda s: Prediction(s["a"].values[:, 0]), signals, 2, 1)
     with pytest.raises(NothingPresent):
-        predict_in_windows(pointwise, Signals({"a": signals["a"].hidden()}), 2, 1)
+        predict_in_windows(pointwise, Signals({"a": signals["a"].hide()}), 2, 1)
     with pytest.raises(NothingPresent):
         predict_in_windows(pointwise, Signals({}), 2, 1)
 
