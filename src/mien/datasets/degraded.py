@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mien.datasets._base import list_files
 from mien.errors import OptionError
 from mien.media import Decoder, Samples
-from mien.missing.raw import RawOperation, raw_operation, speech_power
+from mien.missing.raw import RawOperation, create_raw_operation, speech_power
 from mien.registry import nearest
 
 CLEAN = "clean"
@@ -62,7 +62,7 @@ def create_degradation(condition: str, data: Path) -> RawOperation | None:
     name, options = CONDITIONS[condition]
     if name == "babble":
         options = options | {"mix": mix_babble(data / "ravdess_audio")}
-    return raw_operation(name, **options)
+    return create_raw_operation(name, **options)
 
 
 @cache
