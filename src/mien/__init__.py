@@ -10,6 +10,8 @@ from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.api import analyze
+    from mien.features.extract import extract
+    from mien.features.extractor import register_extractor
     from mien.formats import read
     from mien.models import Task, create_model, list_models
     from mien.recognition.recognizer import Recognizer
@@ -22,8 +24,10 @@ _LAZY = {
     "Timeline": "mien.timeline",
     "analyze": "mien.api",
     "create_model": "mien.models",
+    "extract": "mien.features.extract",
     "list_models": "mien.models",
     "read": "mien.formats",
+    "register_extractor": "mien.features.extractor",
 }
 
 __all__ = [
@@ -34,8 +38,10 @@ __all__ = [
     "__version__",
     "analyze",
     "create_model",
+    "extract",
     "list_models",
     "read",
+    "register_extractor",
 ]
 
 
