@@ -185,7 +185,7 @@ class HeardFeatures:
     def listener(self) -> Listener:
         """A listener that fills this."""
         step_samples = self.extractor.native_hop * SAMPLE_RATE_HZ
-        return Listener(lambda: _Checked(self.extractor), step_samples, self._put)
+        return Listener(lambda: _Checked(self.extractor), step_samples, self.put)
 
     def settle(self, end: float, voiced: Voiced) -> None:
         """Bring what was heard into steps of the extractor's hop; the sound is over.
@@ -217,7 +217,8 @@ class HeardFeatures:
         values[~valid] = 0
         return values, valid
 
-    def _put(self, first: int, rows: NDArray[Any]) -> None:
+    def put(self, first: int, rows: NDArray[Any]) -> None:
+        """Put native steps."""
         self._rows.write(first, rows)
         self._observed.extend(bytes(max(first + len(rows) - len(self._observed), 0)))
         self._observed[first : first + len(rows)] = b"\1" * len(rows)

@@ -13,9 +13,10 @@ from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor
 from mien.features.hearing import HeardFeatures, Voiced
 from mien.features.looking import SeenFeatures
 from mien.features.series import Medium, Series, cover, fit
-from mien.features.tracks import FaceTrack as FaceTrack
-from mien.features.tracks import settle_tracks
+from mien.features.tracks import FaceTrack, settle_tracks
 from mien.media import Probe
+
+__all__ = ["FACE_FEATURES", "FaceTrack", "Observation"]
 
 FACE_FEATURES = 264
 
@@ -30,7 +31,7 @@ class Observation(Closing):
     Args:
         path: the recording.
         extractors: what was asked for, by modality.
-        read: the modalities that are read in this recording.
+        read: the modalities that are read in this recording; all where None.
 
     Attributes:
         path: the recording.
@@ -42,7 +43,10 @@ class Observation(Closing):
     """
 
     def __init__(
-        self, path: Path, extractors: Mapping[str, Extractor], read: Collection[str]
+        self,
+        path: Path,
+        extractors: Mapping[str, Extractor],
+        read: Collection[str] | None = None,
     ) -> None:
         self.path = path
         self.extractors = dict(extractors)
@@ -56,7 +60,7 @@ class Observation(Closing):
         self.files: dict[str, Medium] = {}
         self._fitted: dict[str, Series] = {}
         self._extent = 0.0
-        for name in read:
+        for name in extractors if read is None else read:
             extractor = extractors[name]
             if isinstance(extractor, SoundExtractor):
                 self.heard[name] = HeardFeatures(extractor)
