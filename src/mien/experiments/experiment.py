@@ -13,7 +13,7 @@ from mien.experiments.spec import (
     Comparison,
     MetricName,
     ModelSpec,
-    PostProcessing,
+    PostProcessingSettings,
     Quick,
     Reported,
     Seeds,
@@ -68,7 +68,7 @@ class Experiment(Settings):
     protocols: Annotated[tuple[AnyProtocol, ...], Field(min_length=1)]
     metrics: tuple[MetricName, ...] = ()
     seeds: Seeds = (0, 1, 2)
-    post_processing: PostProcessing | None = None
+    post_processing: PostProcessingSettings | None = None
     reported: tuple[Reported, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     figures: tuple[Literal["confusion", "traces"], ...] = ()
@@ -158,6 +158,10 @@ class Experiment(Settings):
         """Return the data set of one model, unresolved."""
         return change_data(self.data, model.data) if model.data else self.data
 
+    def list_data(self) -> list[DataSet]:
+        """List the data sets of all models, unresolved, each once."""
+        return list(dict.fromkeys(self.data_of(model) for model in self.models))
+
     def resolve(self, places: Places) -> Experiment:
         """Return the same with the metrics filled in that go with the task of the data.
 
@@ -178,7 +182,9 @@ class Experiment(Settings):
         """Return the same, small enough to be tried out."""
         quick, chosen = self.quick, self.quick.models
         epochs = min(self.training.epochs, quick.epochs)
-        models = [m.shrink(quick, epochs) for m in self.models if chosen is None or m.name in chosen]
+        models = [
+            m.shrink(quick, epochs) for m in self.models if chosen is None or m.name in chosen
+        ]
         labels = {model.name for model in models}
         return self.model_copy(
             update={

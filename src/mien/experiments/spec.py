@@ -160,7 +160,7 @@ class Treatment(Settings):
         return {"label": given, "operation": given} if isinstance(given, str) else given
 
 
-class PostProcessing(Settings):
+class PostProcessingSettings(Settings):
     """RECOLA's chain on predictions per frame; its parameters come from the training part.
 
     Attributes:

@@ -4,6 +4,7 @@ from mien.models._base import Model, Prediction
 from mien.models._official import from_official
 from mien.models._registry import (
     COUNTED,
+    MODELS,
     ModelFacts,
     check_model_options,
     create_model,
@@ -18,6 +19,7 @@ from mien.models.pretrained import list_trained, load_model
 
 __all__ = [
     "COUNTED",
+    "MODELS",
     "Description",
     "LinearProbe",
     "Model",
