@@ -84,7 +84,7 @@ def run_comparisons(
 
 
 def concat_tests(tests: Tested) -> pd.DataFrame:
-    """Put all of them into one table, one row a test, with what was compared beside it; empty without any."""
+    """Put all tests into one table, one row each, with what was compared; empty without any."""
     tables = [
         table.assign(
             by=asked.by,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pandas as pd
 import yaml
@@ -53,18 +53,33 @@ class Evaluation:
     unreadable: tuple[Unreadable, ...] = ()
 
 
+class EvaluateOptions(TypedDict, total=False):
+    """How a model is measured.
+
+    Attributes:
+        metrics: what is measured; by default a run's own, or those that go with the model's task.
+        out: a CSV file for the table.
+        force: measure a run although what it was made of has changed.
+        strict: stop at the first recording that cannot be read, instead of skipping it.
+        plugin: Python files that register what model and data need.
+        console: for progress, and for what cannot be read.
+    """
+
+    metrics: Sequence[str]
+    out: str | Path | None
+    force: bool
+    strict: bool
+    plugin: Sequence[str | Path]
+    console: Console | None
+
+
 def evaluate(
     model: str | Path,
     *,
     data: str | Path | None = None,
     label: str | Sequence[str] | None = None,
     protocol: str = "modalities",
-    metrics: Sequence[str] = (),
-    out: str | Path | None = None,
-    force: bool = False,
-    strict: bool = False,
-    plugin: Sequence[str | Path] = (),
-    console: Console | None = None,
+    **options: Unpack[EvaluateOptions],
 ) -> Evaluation:
     """Measure a trained model on recordings with labels, or a finished run on its test part.
 
@@ -73,14 +88,9 @@ def evaluate(
             holds ``run.json``.
         data: for a model the table of recordings, see `mien.datasets.manifest`; for a run the
             folder with the corpora, by default that of the environment's ``MIEN_DATA``.
-        label: column of the table; columns of several dimensions. For a run it is its own.
+        label: column of the table; columns of several dimensions. A run has its own.
         protocol: what is withheld: a name, or YAML as ``{name: masked_frames, fractions: [0.5]}``.
-        metrics: what is measured; by default a run's own, or those that go with the model's task.
-        out: a CSV file for the table.
-        force: measure a run although what it was made of has changed.
-        strict: stop at the first recording that cannot be read, instead of skipping it.
-        plugin: Python files that register what model and data need.
-        console: for progress, and for what cannot be read.
+        options: see `EvaluateOptions`.
 
     Raises:
         InputError: there is no such file, or a run was made of something else than is here now.
@@ -90,14 +100,13 @@ def evaluate(
     Example:
         >>> mien.evaluate("default", data="study.csv").table  # doctest: +SKIP
     """
-    load_plugins(plugin)
+    load_plugins(options.get("plugin", ()))
     forget_data()
-    chosen, screen = parse_protocol(protocol), console or Console(quiet=True)
-    folder = RunFolder(Path(model))
+    chosen, folder = parse_protocol(protocol), RunFolder(Path(model))
     if folder.path.is_dir():
         if label is not None:
             raise OptionError("a run has its own label", advice="leave --label out")
-        found = _evaluate_run(folder, chosen, metrics, data, force=force)
+        found = _evaluate_run(folder, chosen, data, options)
     else:
         trained = load_model(model)
         if data is None:
@@ -105,8 +114,10 @@ def evaluate(
                 "it is not said on what to measure the model",
                 advice="give a table of recordings with --data, or the folder of a run",
             )
-        dataset = match_manifest(trained, Path(data), label)
-        found = _evaluate_model(trained, dataset, chosen, metrics, screen, strict=strict)
+        found = _evaluate_model(
+            trained, match_manifest(trained, Path(data), label), chosen, options
+        )
+    out = options.get("out")
     if out is not None:
         write_text(out, found.table.to_csv(index=False))
     return found
@@ -173,13 +184,12 @@ def _evaluate_model(
     trained: TrainedModel,
     dataset: ManifestDataSet,
     protocol: Protocol,
-    metrics: Sequence[str],
-    console: Console,
-    *,
-    strict: bool,
+    options: EvaluateOptions,
 ) -> Evaluation:
     places = find_places(dataset.path.parent)
     resolved = resolve_data(dataset, places)
+    console = options.get("console") or Console(quiet=True)
+    strict = options.get("strict", False)
     skipped = read_with_progress([resolved], places, console, strict=strict)
     examples = trained.prepare_examples(load_examples(resolved, places))
     if not examples:
@@ -191,7 +201,7 @@ def _evaluate_model(
     subject = Subject(
         trained.model,
         [example for example in examples if _is_observed(example, trained)],
-        metrics or DEFAULT_METRICS[trained.task.kind],
+        options.get("metrics") or DEFAULT_METRICS[trained.task.kind],
         window=trained.frame_window,
         post=partial(_calibrate, trained),
     )
@@ -213,12 +223,7 @@ def _tabulate(protocol: Protocol, subject: Subject) -> pd.DataFrame:
 
 
 def _evaluate_run(
-    folder: RunFolder,
-    protocol: Protocol,
-    metrics: Sequence[str],
-    data: str | Path | None,
-    *,
-    force: bool,
+    folder: RunFolder, protocol: Protocol, data: str | Path | None, options: EvaluateOptions
 ) -> Evaluation:
     if not (folder.path / NOTE).exists():
         raise InputError(
@@ -228,14 +233,14 @@ def _evaluate_run(
     note = folder.require_note()
     now = {**run.fingerprint(), _BASE: note.fingerprint.get(_BASE, "")}
     changes = list_changes({_BASE: "", **note.fingerprint}, now)
-    if changes and not force:
+    if changes and not options.get("force"):
         raise InputError(
             f"{', '.join(changes)} changed since this run was trained",
             path=folder.path,
             advice="train the experiment again, or measure it as it is with --force",
         )
     update: dict[str, Any] = {"protocols": (protocol,)}
-    if metrics:
+    if metrics := options.get("metrics"):
         update["metrics"] = tuple(metrics)
     run = replace(run, experiment=run.experiment.model_copy(update=update))
     loaded = RunData.load(run.dataset, run.places, run.fold)

@@ -7,6 +7,7 @@ seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -160,8 +161,9 @@ def summarise_folds(results: pd.DataFrame) -> tuple[Measured, ...]:
     """Summarise what runs measured for a card: mean and spread over folds and seeds."""
     keys = ["protocol", "condition", "level", "metric"]
     rows = []
-    for place, group in results.groupby(keys, sort=False, dropna=False):
-        protocol, condition, level, metric = place
+    for (protocol, condition, level, metric), group in results.groupby(
+        keys, sort=False, dropna=False
+    ):
         values = group["value"].dropna()
         if len(values):
             rows.append(
@@ -172,10 +174,15 @@ def summarise_folds(results: pd.DataFrame) -> tuple[Measured, ...]:
                     mean=float(values.mean()),
                     deviation=float(values.std(ddof=0)),
                     count=len(values),
-                    level=None if pd.isna(level) else float(level),
+                    level=_number_or_none(level),
                 )
             )
     return tuple(rows)
+
+
+def _number_or_none(level: object) -> float | None:
+    number = float(str(level))
+    return None if math.isnan(number) else number
 
 
 def _describe(experiment: Experiment, run: RunSpec) -> str:

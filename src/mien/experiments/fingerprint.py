@@ -142,11 +142,11 @@ def _digest_code(path: Path) -> str:
 
 
 def strip_prose(source: str) -> str:
-    """Return Python source without comments, docstrings and its layout.
+    r"""Return Python source without comments, docstrings and its layout.
 
     Example:
-        >>> strip_prose('def f(x):\\n    "Add one."\\n    return (x+1)  # so')
-        'def f(x):\\n    return x + 1'
+        >>> strip_prose('def f(x):\n    "Add one."\n    return (x+1)  # so')
+        'def f(x):\n    return x + 1'
     """
     tree = ast.parse(source)
     for node in ast.walk(tree):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import pandas as pd
 from rich.console import Console
@@ -121,36 +121,43 @@ def reproduce(name: str, **run: Unpack[RunOptions]) -> Report:
     )
 
 
-def train(
-    path: str | Path,
-    *,
-    label: str | Sequence[str] | None = None,
-    model: str | None = None,
-    option: Mapping[str, Any] | None = None,
-    feature: Mapping[str, Feature] | None = None,
-    treatment: Feature | None = None,
-    epochs: int | None = None,
-    seeds: Sequence[int] | None = None,
-    folds: int | None = None,
-    **run: Unpack[RunOptions],
-) -> Report:
-    """Train and measure: anybody's recordings, or anybody's experiment.
+class TrainOptions(RunOptions, total=False):
+    """How a table of recordings is trained on, and `RunOptions`.
 
-    Args:
-        path: a table of recordings (``.csv``, see `mien.datasets.manifest`), an experiment
-            (``.yaml``, see `mien.experiments.experiment.Experiment`), or the name of one that
-            ships with mien. Of a table one model is cross-validated by person; the other arguments
-            up to `folds` are for tables only.
-        label: column of the table; columns of several dimensions.
-        model: one of `mien.list_models`; ``linear_probe`` by default.
-        option: of the model, as ``{"width": 8}``.
+    Attributes:
+        option: options of the model, as ``{"width": 8}``.
         feature: by modality an extractor's name, or its name and settings, as
             ``{"audio": "mfcc"}`` or ``{"audio": {"name": "mfcc", "count": 13}}``.
         treatment: operation of `mien.missing.OPERATIONS` on each batch of the training, likewise.
         epochs: at most.
         seeds: of weights, order and noise; (0,) by default.
         folds: how many; five by default, or those of the table.
-        run: see `RunOptions`.
+    """
+
+    option: Mapping[str, Any]
+    feature: Mapping[str, Feature]
+    treatment: Feature | None
+    epochs: int | None
+    seeds: Sequence[int]
+    folds: int | None
+
+
+def train(
+    path: str | Path,
+    *,
+    label: str | Sequence[str] | None = None,
+    model: str | None = None,
+    **options: Unpack[TrainOptions],
+) -> Report:
+    """Train and measure: anybody's recordings, or anybody's experiment.
+
+    Args:
+        path: a table of recordings (``.csv``, see `mien.datasets.manifest`), an experiment
+            (``.yaml``, see `mien.experiments.experiment.Experiment`), or the name of one that
+            ships with mien. Of a table one model is cross-validated by person.
+        label: column of a table; columns of several dimensions.
+        model: one of `mien.list_models`, for a table; ``linear_probe`` by default.
+        options: see `TrainOptions`; those of its own are for tables only.
 
     Raises:
         MienError: the file does not say what it has to, an option makes no sense, or the data is
@@ -159,10 +166,10 @@ def train(
     Example:
         >>> mien.train("study.csv", label="mood", out="mine.safetensors")  # doctest: +SKIP
     """
+    run = cast(RunOptions, {k: v for k, v in options.items() if k in RunOptions.__annotations__})
     load_plugins(run.get("plugin", ()))
-    given = {"label": label, "model": model, "option": option, "feature": feature,
-             "treatment": treatment, "epochs": epochs, "seeds": seeds, "folds": folds}  # fmt: skip
-    asked = {name: value for name, value in given.items() if value not in (None, {}, ())}
+    given = {"label": label, "model": model, **{k: v for k, v in options.items() if k not in run}}
+    asked = {name: value for name, value in given.items() if value not in (None, {}, (), [])}
     file = Path(path)
     command = run.get("command") or f"mien train {file.name}"
     if file.suffix.lower() in TABLES:
