@@ -76,14 +76,14 @@ class Unroll(torch.autograd.Function):
         if record:
             ctx.save_for_backward(*tensors)
             ctx.tape, ctx.memories, ctx.masks, ctx.truncate = tape, memories, masks, truncate
-        shares = torch.stack(weights)
-        ctx.mark_non_differentiable(shares)
-        return torch.stack(outputs), shares
+        attention = torch.stack(weights)
+        ctx.mark_non_differentiable(attention)
+        return torch.stack(outputs), attention
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """The gradients, step by step from the last one; see the head of this file."""
+        """The gradients, step by step from the last one; see the module docstring."""
         crosses, layers = _unpack(ctx.saved_tensors)
         steps = len(outer)
         factors = _factors(ctx.masks, len(layers), steps)

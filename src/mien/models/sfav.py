@@ -92,7 +92,7 @@ class FusedTracks:
 
 
 class SFAV(Model):
-    """Base of the three fusions; see the head of this file.
+    """Base of the three fusions; see the module docstring.
 
     Args:
         task: categories or dimensions, per clip or per frame.
@@ -160,11 +160,11 @@ class SFAV(Model):
         )
 
     def feature_size(self, modality: str) -> int | None:
-        """See `Model.expected`; video is checked when its crops, if any, are described."""
+        """Tell how many features a step has; video is checked when its crops are described."""
         return None if modality == VIDEO else super().feature_size(modality)
 
     def describe(self, signals: Signals) -> Signals:
-        """The same signals with features in place of face crops, invalid crops not looked at."""
+        """Put features in place of face crops, invalid crops not looked at."""
         if self.backbone is None or VIDEO not in signals or signals[VIDEO].values.ndim == 3:
             return signals
         faces = signals[VIDEO]
@@ -361,8 +361,8 @@ class IntermediateAttention(SFAV):
             mine, other = tracks[asking], tracks[OTHER[asking]]
             weights[OTHER[asking]] = attention(mine.cleaned, mine.valid, other.cleaned, other.valid)
         stages = {f"{name}_stage1": track.values for name, track in tracks.items()}
-        for name, shares in weights.items():
-            tracks[name] = tracks[name].of_values(tracks[name].values * shares.unsqueeze(-1))
+        for name, each in weights.items():
+            tracks[name] = tracks[name].of_values(tracks[name].values * each.unsqueeze(-1))
         return FusedTracks(self._through(tracks, 1), stages, weights)
 
 
