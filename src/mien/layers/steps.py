@@ -62,15 +62,23 @@ def at(values: Tensor, index: Tensor) -> Tensor:
     return values[torch.arange(len(values), device=values.device), index]
 
 
-def clean_values(name: str, sequence: Sequence, size: int) -> Tensor:
+def clean_values(name: str, sequence: Sequence, size: int, advice: str = "") -> Tensor:
     """Zero a modality where it was not observed: ``(batch, time, size)``.
+
+    Args:
+        name: of the modality.
+        sequence: of any feature axes.
+        size: number of its features.
+        advice: what to do where that is another one.
 
     Raises:
         OptionError: the modality has another number of features.
     """
     values = sequence.values.flatten(2)
     if values.shape[-1] != size:
-        raise OptionError(f"{name} has {values.shape[-1]} features, the model was made for {size}")
+        raise OptionError(
+            f"{name} has {values.shape[-1]} features, the model was made for {size}", advice=advice
+        )
     return zero_missing(values, sequence.valid)
 
 

@@ -65,7 +65,7 @@ class DecoderLayer(nn.Module):
         self.norm_feed = nn.LayerNorm(width)
 
     def weights(self) -> Layer:
-        """Collect the weights of every step, transposed and with the query's scale multiplied in."""
+        """Collect every step's weights, transposed and with the query's scale multiplied in."""
         width = self.past_out.in_features
         scale = self.past_in.weight.new_ones(3 * width)
         scale[:width] = (width // self.heads) ** -0.5

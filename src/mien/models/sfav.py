@@ -48,9 +48,8 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
-from mien.layers.masked import zero_missing
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import length
+from mien.layers.steps import clean_values, length
 from mien.layers.time import grid_of, select_present, step_under, take
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
@@ -59,7 +58,7 @@ from mien.models._registry import register_model
 from mien.models._sfav_branches import SHRINK, Stage, Track
 from mien.models._task import Task
 from mien.schema import AUDIO, VIDEO
-from mien.signals import Sequence, Signals
+from mien.signals import Signals
 
 Widths = tuple[int, int, int, int]
 WIDTHS: Mapping[str, Widths] = {AUDIO: (64, 128, 256, 128), VIDEO: (64, 64, 128, 128)}
@@ -210,7 +209,8 @@ class SFAV(Model):
             values = like.new_zeros(len(present), steps, size)
             valid = torch.zeros(values.shape[:2], dtype=torch.bool, device=like.device)
         else:
-            values, valid = _cleaned(name, sequence, size), sequence.valid
+            values = clean_values(name, sequence, size, "for face crops choose a backbone")
+            valid = sequence.valid
         if bool(present.all()):
             return values, valid
         lacking = max(0, steps - valid.shape[1])
@@ -364,14 +364,3 @@ class IntermediateAttention(SFAV):
         for name, each in weights.items():
             tracks[name] = tracks[name].of_values(tracks[name].values * each.unsqueeze(-1))
         return FusedTracks(self._through(tracks, 1), stages, weights)
-
-
-def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
-    """Features, zero where not valid."""
-    values = sequence.values.flatten(2)
-    if values.shape[-1] != size:
-        raise OptionError(
-            f"{name} has {values.shape[-1]} features, the model was made for {size}",
-            advice="for face crops choose a backbone",
-        )
-    return zero_missing(values, sequence.valid)
