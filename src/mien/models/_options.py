@@ -57,7 +57,7 @@ def check_module_options(what: str, module: type[nn.Module], options: Mapping[st
         hint, _ = known[name]
         if not _fits(value, hint):
             raise OptionError(
-                f"{what}'s option {name} cannot be {value!r}", advice=f"give {_told(hint)}"
+                f"{what}'s option {name} cannot be {value!r}", advice=f"give {_describe(hint)}"
             )
 
 
@@ -127,11 +127,11 @@ def _fits_collection(value: object, kind: type, inner: tuple[object, ...]) -> bo
     return all(_fits(one, inner[0]) for one in value)
 
 
-def _told(hint: object) -> str:
+def _describe(hint: object) -> str:
     """Say what an annotation allows, in words where there are simple ones."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        return " or ".join(map(_told, inner))
+        return " or ".join(map(_describe, inner))
     if origin is Literal:
         return " or ".join(map(str, inner))
     if isinstance(origin, type):

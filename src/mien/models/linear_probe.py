@@ -16,8 +16,8 @@ Trained by the loss of the fused scores, the heads together are one linear model
 side by side; with ``experts`` each head is trained by its own loss alone, and only then is the sum
 a product of experts that each can stand alone.
 
-Standardisation uses the mean and deviation of the training data, or, for weights that were trained
-so, those of the person's own recordings (`PersonBaseline`).
+Standardisation uses the mean and standard deviation of the training data, or, for weights that were
+trained so, those of the person's own recordings (`PersonBaseline`).
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Head(nn.Module):
 
 @register_model("linear_probe", paper="none: frozen features", missing="left out of the product")
 class LinearProbe(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: categories or dimensions, per clip or per frame.
