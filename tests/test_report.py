@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from mien import report, schema
-from mien._report import charts, words
-from mien._report.elements import document, element, raw
-from mien._report.series import gather
+from mien.report import charts, words
+from mien.report.elements import document, element, raw
+from mien.report.series import gather
 from mien.timeline import Recording, Thumbnail, Timeline
 from timelines import EMOTIONS, JPEG, frame, long_timeline, metadata, timeline
 
@@ -74,7 +74,7 @@ def test_the_page_loads_nothing():
         for name in ("src", "href", "action", "data", "poster", "srcset"):
             target = attributes.get(name, "#")
             assert target.startswith(("data:image/jpeg;base64,", "#"))
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    style = resources.files("mien.report").joinpath("page.css").read_text("utf-8")
     assert "url(" not in style
     assert "@import" not in style
 
@@ -300,7 +300,7 @@ BLINDNESS = {
 
 
 def colours(dark):
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    style = resources.files("mien.report").joinpath("page.css").read_text("utf-8")
     light, darkened = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
     found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
     return found | (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", darkened)) if dark else {})
@@ -339,7 +339,7 @@ def test_words_can_be_read(dark):
     found = colours(dark)
     for name in ("ink", "quiet", "accent"):
         assert contrast(found[name], found["paper"]) >= 4.5
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    style = resources.files("mien.report").joinpath("page.css").read_text("utf-8")
     for emotion in schema.EMOTIONS:
         label = re.search(rf"\.{emotion} \{{.*--label: var\(--([\w-]+)\)", style)[1]
         assert contrast(found[label], found[emotion]) >= 4.5

@@ -10,10 +10,9 @@ from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.api import analyze
-    from mien.formats import read
     from mien.models import Task, create_model, list_models
     from mien.recognition.recognizer import Recognizer
-    from mien.timeline import Timeline
+    from mien.timeline import Timeline, read
 
 # Loaded on first use: `import mien` stays quick, and the decoder's process never loads torch.
 _LAZY = {
@@ -23,7 +22,7 @@ _LAZY = {
     "analyze": "mien.api",
     "create_model": "mien.models",
     "list_models": "mien.models",
-    "read": "mien.formats",
+    "read": "mien.timeline",
 }
 
 __all__ = [

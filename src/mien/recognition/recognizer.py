@@ -23,7 +23,8 @@ from mien.missing import check_withheld
 from mien.models import LinearProbe, PersonBaseline, load_model
 from mien.recognition.scoring import learn_baseline, score
 from mien.recognition.windows import Grid, Role, face_steps, main_role, roles
-from mien.timeline import Metadata, Recording, Thumbnail, Timeline, readable_name
+from mien.metadata import derived_from_labels
+from mien.timeline import Metadata, RecordingInfo, Thumbnail, Timeline, readable_name
 
 LEAST_BASELINE_S = 30.0
 Progress = Callable[[float], None]
@@ -216,21 +217,27 @@ class Recognizer(Closing):
         return own
 
     def _metadata(self, seen: Observation, withheld: frozenset[str]) -> Metadata:
-        derived = f"derived from the categories: {schema.DERIVED_DIMENSIONS_SOURCE}"
+        labels = self.model.task.names
+        probe = seen.probe
+        holds = {
+            schema.AUDIO: probe is not None and probe.audio is not None,
+            schema.VIDEO: probe is not None and probe.video is not None,
+        }
         return Metadata(
             mien_version=__version__,
             model=self.name,
-            emotions=schema.ordered(self.model.task.names),
+            labels=labels,
+            dimensions=derived_from_labels() if schema.derivable(labels) else {},
+            modalities=schema.MODALITIES,
+            faces=True,
             window=self.grid.window,
             hop=self.grid.hop,
-            dimensions=dict.fromkeys(schema.DIMENSIONS, derived),
             withheld=tuple(sorted(withheld)),
             baseline=self.baseline,
             recordings={
-                readable_name(seen.path): Recording(
+                readable_name(seen.path): RecordingInfo(
                     duration=seen.duration,
-                    has_audio=seen.probe is not None and seen.probe.audio is not None,
-                    has_video=seen.probe is not None and seen.probe.video is not None,
+                    modalities=tuple(name for name, there in holds.items() if there),
                     warnings=tuple(seen.warnings),
                 )
             },
@@ -267,7 +274,8 @@ def _table(
     }
     for emotion, column in zip(names, scores.T, strict=True):
         table[schema.probability_column(emotion)] = column
-    table |= schema.derived_dimensions(dict(zip(names, scores.T, strict=True)))
+    derived = schema.derived_dimensions(dict(zip(names, scores.T, strict=True)))
+    table |= derived
     boxes, quality = face_steps(role, grid)
     table |= dict(zip(schema.FACE_BOX, boxes.T, strict=True)) | {"face_quality": quality}
-    return pd.DataFrame(table)[list(schema.timeline_columns(names))]
+    return pd.DataFrame(table)[list(schema.timeline_columns(names, derived, faces=True))]
