@@ -101,7 +101,9 @@ def wordy_timeline(file: str = "talk.mp4") -> Timeline:
         "end": np.arange(steps) * 0.5 + 0.5,
         "audio": seen,
         "physiology": np.arange(steps) > 4,
-        "emotion": [WORDS[index] if there else None for index, there in zip(best, seen)],
+        "emotion": [
+            WORDS[index] if there else None for index, there in zip(best, seen, strict=True)
+        ],
         "confidence": probabilities.max(axis=1),
     }
     columns = map(schema.probability_column, WORDS)

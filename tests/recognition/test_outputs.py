@@ -65,7 +65,7 @@ def test_a_recording_called_summary_leaves_the_summary_alone(tmp_path):
     folder.write(timeline(), Path("summary.mp4"), ["csv"])
     folder.write_summary(timeline().summary())
     assert names(tmp_path) == ["summary-2.csv", "summary.csv"]
-    assert "face_seconds" in pd.read_csv(tmp_path / "summary.csv").columns
+    assert "video_seconds" in pd.read_csv(tmp_path / "summary.csv").columns
 
 
 def test_a_summary_keeps_the_rows_of_other_files(tmp_path):

@@ -19,11 +19,11 @@ from mien.features.observation import Observation
 from mien.features.observe import observe
 from mien.features.readers import DefaultReaders
 from mien.media import Decoder, Limits
+from mien.metadata import derived_from_labels
 from mien.missing import check_withheld
 from mien.models import LinearProbe, PersonBaseline, load_model
 from mien.recognition.scoring import learn_baseline, score
 from mien.recognition.windows import Grid, Role, face_steps, main_role, roles
-from mien.metadata import derived_from_labels
 from mien.timeline import Metadata, RecordingInfo, Thumbnail, Timeline, readable_name
 
 LEAST_BASELINE_S = 30.0
