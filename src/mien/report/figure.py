@@ -11,14 +11,14 @@ from mien import schema
 from mien.report import charts, words
 from mien.report.elements import Element, element, raw
 from mien.report.series import Floats, Series, gather
-from mien.report.tones import LINES, dimension_tones, label_tones
+from mien.report.tones import LINES, choose_label_tones, choose_line_tones
 from mien.report.words import Row
 from mien.timeline import Dimension, Metadata, Thumbnail, Timeline
 
 _PICTURE = 0.08  # of the axis; the style draws them no wider
 
 
-def figure(row: Row, timeline: Timeline, limit: int) -> Element:
+def draw_figure(row: Row, timeline: Timeline, limit: int) -> Element:
     """Draw the charts of one person in one recording.
 
     Args:
@@ -32,14 +32,14 @@ def figure(row: Row, timeline: Timeline, limit: int) -> Element:
     recording = metadata.recordings[row["file"]]
     series = gather(rows, metadata, duration=recording.duration, limit=limit)
     pictures = timeline.thumbnails.get((row["file"], row["person"]), ())
-    who = words.person_label(row["person"])
+    who = words.name_person(row["person"])
     return element(
         "figure",
         _thumbnails(pictures, series, who),
         *(_label_row(row, series, metadata, who) if metadata.labels else ()),
         *(
             part
-            for names, dimension in words.grouped(metadata.dimensions)
+            for names, dimension in words.group_dimensions(metadata.dimensions)
             for first in range(0, len(names), LINES)
             for part in _dimension_row(row, series, dimension, names[first : first + LINES], who)
         ),
@@ -66,7 +66,7 @@ def _thumbnails(pictures: tuple[Thumbnail, ...], series: Series, who: str) -> El
         element(
             "img",
             src=f"data:image/jpeg;base64,{base64.b64encode(picture.jpeg).decode()}",
-            alt=f"{who} at {charts.clock(picture.time)}",
+            alt=f"{who} at {charts.format_clock(picture.time)}",
             style=f"--at:{100 * picture.time / series.duration:.2f}%",
         )
         for picture in chosen
@@ -75,11 +75,11 @@ def _thumbnails(pictures: tuple[Thumbnail, ...], series: Series, who: str) -> El
 
 
 def _label_row(row: Row, series: Series, metadata: Metadata, who: str) -> list[Element]:
-    label = f"Probabilities of {who} over time. {words.lead(row, metadata)}"
-    tones = label_tones(metadata.labels)
+    label = f"Probabilities of {who} over time. {words.write_lead(row, metadata)}"
+    tones = choose_label_tones(metadata.labels)
     columns = {name: schema.probability_column(name) for name in metadata.labels}
     entries = [
-        _entry(name, columns[name], words.number(row[columns[name]]), tones[name])
+        _entry(name, columns[name], words.format_number(row[columns[name]]), tones[name])
         for name in reversed(metadata.labels)
     ]
     return [
@@ -87,8 +87,8 @@ def _label_row(row: Row, series: Series, metadata: Metadata, who: str) -> list[E
         _scale("1", "0.5", "0"),
         element(
             "div",
-            charts.stacked_area(series, list(tones.values()), label=label),
-            *charts.band_names(series, tones),
+            charts.draw_area(series, list(tones.values()), label=label),
+            *charts.place_names(series, tones),
             class_="plot stack",
         ),
         _legend(entries),
@@ -99,16 +99,16 @@ def _dimension_row(
     row: Row, series: Series, dimension: Dimension, names: list[str], who: str
 ) -> list[Element]:
     low, high = scale = _scale_of(dimension, [series.dimensions[name] for name in names])
-    title = words.capitalized(words.enumeration(names))
-    values = ", ".join(f"{name} {words.number(row[name], dimension)}" for name in names)
+    title = words.capitalize(words.join_names(names))
+    values = ", ".join(f"{name} {words.format_number(row[name], dimension)}" for name in names)
     ends = [_tick(value, dimension) for value in (high, (low + high) / 2, low)]
     label = f"{title} of {who} over time, from {ends[-1]} to {ends[0]}. On average: {values}."
-    tones = dimension_tones(names)
+    tones = choose_line_tones(names)
     entries = [
-        _entry(name, name, words.number(row[name], dimension), tones[name]) for name in names
+        _entry(name, name, words.format_number(row[name], dimension), tones[name]) for name in names
     ]
     # The source in full stands once, under "How to read this page".
-    origin = words.origin(dimension)
+    origin = words.describe_origin(dimension)
     if not dimension.scale:
         origin = f"{origin}; no scale is known, drawn from the lowest to the highest value"
     elif _beyond(series, names, scale):
@@ -116,9 +116,7 @@ def _dimension_row(
     return [
         element("h3", f"{title} ", element("small", origin)),
         _scale(*ends),
-        element(
-            "div", charts.dimension_lines(series, tones, scale, label=label), class_="plot lines"
-        ),
+        element("div", charts.draw_lines(series, tones, scale, label=label), class_="plot lines"),
         _legend(entries),
     ]
 
@@ -141,7 +139,7 @@ def _beyond(series: Series, names: list[str], scale: tuple[float, float]) -> boo
 
 
 def _tick(value: float, dimension: Dimension) -> str:
-    text = f"{value:+.3g}" if words.signed(dimension) and value else f"{value:.3g}"
+    text = f"{value:+.3g}" if words.is_signed(dimension) and value else f"{value:.3g}"
     return text.replace("-", "−")
 
 
@@ -168,11 +166,11 @@ def _entry(name: str, column: str, value: str, tone: str) -> Element:
 
 
 def _presence_row(modality: str, row: Row, series: Series, metadata: Metadata) -> Element:
-    title = words.capitalized(metadata.evidence(modality))
-    absent = words.absence(modality, metadata, metadata.recordings[row["file"]])
-    total = absent or words.seconds(row[schema.seconds_column(modality)])
+    title = words.capitalize(metadata.evidence(modality))
+    absent = words.explain_absence(modality, metadata, metadata.recordings[row["file"]])
+    total = absent or words.format_seconds(row[schema.seconds_column(modality)])
     label = f"When the {metadata.evidence(modality)} was there: {total}"
-    bar = charts.presence_bar(series, series.present[modality], label=label)
+    bar = charts.draw_presence(series, series.present[modality], label=label)
     return element(
         "div",
         element("span", title, class_="track-name"),
@@ -183,7 +181,7 @@ def _presence_row(modality: str, row: Row, series: Series, metadata: Metadata) -
 
 
 def _axis(series: Series) -> Element:
-    ticks = charts.time_ticks(series.duration)
+    ticks = charts.choose_ticks(series.duration)
     return element(
         "div",
         *(
@@ -203,10 +201,10 @@ def _axis(series: Series) -> Element:
 def _merged_note(series: Series) -> Element | None:
     if series.merged == 1:
         return None
-    length = words.seconds(float(np.median(series.end - series.start)))
+    length = words.format_seconds(float(np.median(series.end - series.start)))
     text = (
         f"Each point is the mean of {series.merged} steps ({length}); the bars are as high as the "
-        "share of that time."
+        "fraction of that time."
     )
     return element("figcaption", text)
 
@@ -222,7 +220,7 @@ def _data(series: Series, metadata: Metadata) -> str:
             "start": _thousandths(series.start),
             "end": _thousandths(series.end),
             "values": {name: _thousandths(value) for name, value in values.items()},
-            "dimensions": {name: words.signed(d) for name, d in metadata.dimensions.items()},
+            "dimensions": {name: words.is_signed(d) for name, d in metadata.dimensions.items()},
             "modalities": list(metadata.modalities),
         },
         separators=(",", ":"),

@@ -16,7 +16,7 @@ import pandas as pd
 from mien import schema
 from mien.report import charts, words
 from mien.report.elements import Element, document, element, raw
-from mien.report.figure import figure
+from mien.report.figure import draw_figure
 from mien.timeline import Metadata, Segment, Timeline
 
 _POINTS_PER_PAGE = 4320
@@ -103,16 +103,15 @@ def _recording(
 
 def _header(metadata: Metadata, name: str, title: str | None, *, people: int) -> Element:
     recording = metadata.recordings[name]
-    notices = words.notices(metadata, recording)
-    window = metadata.window and metadata.hop
-    sources = words.enumeration(metadata.evidence(name) for name in metadata.modalities)
+    notices = words.list_notices(metadata, recording)
+    sources = words.join_names(metadata.evidence(name) for name in metadata.modalities)
     facts = {
         "File": name if title or name != _base_name(name) else None,
-        "Duration": words.seconds(recording.duration),
+        "Duration": words.format_seconds(recording.duration),
         "People": str(people),
         "Model": metadata.model,
         "Model file": metadata.model_fingerprint[:_FINGERPRINT] or None,
-        "Window": f"{metadata.window:g} s, every {metadata.hop:g} s" if window else None,
+        "Window": _window(metadata),
         "Version": f"mien {metadata.mien_version}",
     }
     return element(
@@ -132,9 +131,20 @@ def _header(metadata: Metadata, name: str, title: str | None, *, people: int) ->
         if notices
         else None,
         element(
-            "p", words.caveat(metadata), " ", element("a", "How to read this page", href="#notes")
+            "p",
+            words.write_caveat(metadata),
+            " ",
+            element("a", "How to read this page", href="#notes"),
         ),
     )
+
+
+def _window(metadata: Metadata) -> str | None:
+    """Say what the model looks at and how often; None where a file does not say."""
+    if not metadata.hop:
+        return None
+    window = f"{metadata.window:g} s" if metadata.window else "the whole recording"
+    return f"{window}, every {metadata.hop:g} s"
 
 
 def _people_left_out(number: int) -> Element | None:
@@ -152,18 +162,18 @@ def _conclusion(table: pd.DataFrame, metadata: Metadata) -> Element | None:
 
 def _person(row: words.Row, segments: list[Segment], timeline: Timeline, limit: int) -> Element:
     metadata = timeline.metadata
-    dimensions = words.dimensions_sentence(row, metadata) if metadata.labels else None
+    dimensions = words.write_averages(row, metadata) if metadata.labels else None
     return element(
         "section",
-        element("h2", element("bdi", words.person_label(row["person"]))),
-        element("p", words.lead(row, metadata), class_="lead"),
+        element("h2", element("bdi", words.name_person(row["person"]))),
+        element("p", words.write_lead(row, metadata), class_="lead"),
         element(
             "p",
             f"{dimensions} " if dimensions else None,
-            words.seen_sentence(row, metadata),
+            words.write_observed(row, metadata),
             class_="aside",
         ),
-        figure(row, timeline, limit) if row["seconds"] > 0 else None,
+        draw_figure(row, timeline, limit) if row["seconds"] > 0 else None,
         _passages([one for one in segments if one.person == row["person"]]),
         class_="person",
     )
@@ -176,8 +186,8 @@ def _passages(segments: list[Segment]) -> Element | None:
     lines = [
         element(
             "tr",
-            element("td", charts.clock(one.start)),
-            element("td", charts.clock(one.end)),
+            element("td", charts.format_clock(one.start)),
+            element("td", charts.format_clock(one.end)),
             element("td", element("bdi", one.emotion)),
             element("td", f"{one.confidence:.2f}"),
         )
@@ -201,7 +211,7 @@ def _summary_table(summary: pd.DataFrame, metadata: Metadata) -> Element:
         )
         for label, values in _summary_rows(summary, metadata)
     ]
-    people = [words.person_label(person) for person in summary["person"]]
+    people = [words.name_person(person) for person in summary["person"]]
     return element(
         "section",
         element("h2", "Summary"),
@@ -218,17 +228,19 @@ def _summary_rows(summary: pd.DataFrame, metadata: Metadata) -> list[tuple[str, 
         rows.append(("Most probable", best))
     for label in metadata.labels:
         column = summary[schema.probability_column(label)]
-        rows.append((label, [words.number(value) for value in column]))
+        rows.append((label, [words.format_number(value) for value in column]))
     for name, dimension in metadata.dimensions.items():
-        rows.append((name, [words.number(value, dimension) for value in summary[name]]))
+        rows.append((name, [words.format_number(value, dimension) for value in summary[name]]))
     observed = {
-        f"{words.capitalized(metadata.evidence(name))} observed": schema.seconds_column(name)
+        f"{words.capitalize(metadata.evidence(name))} observed": schema.seconds_column(name)
         for name in metadata.modalities
     }
     for title, name in (observed | {"Anything observed": "seconds"}).items():
-        rows.append((title, [words.seconds(value) for value in summary[name]]))
+        rows.append((title, [words.format_seconds(value) for value in summary[name]]))
     if metadata.faces:
-        rows.append(("Face quality", [words.number(value) for value in summary["face_quality"]]))
+        rows.append(
+            ("Face quality", [words.format_number(value) for value in summary["face_quality"]])
+        )
     return rows
 
 
@@ -244,7 +256,7 @@ def _notes(metadata: Metadata, *, pictures: bool) -> Element:
         element("h2", "How to read this page"),
         *(
             element("p", element("b", element("bdi", head), "."), " ", element("bdi", text))
-            for head, text in words.notes(metadata)
+            for head, text in words.list_notes(metadata)
         ),
         element(
             "p",

@@ -15,22 +15,22 @@ TONES = 18
 LINES = 6
 
 
-def label_tones(labels: Sequence[str]) -> dict[str, str]:
+def choose_label_tones(labels: Sequence[str]) -> dict[str, str]:
     """Give each label a class of the style sheet; the same labels always get the same.
 
     Emotions of the vocabulary keep their colours. Others take what is left, in the model's order;
     when all 18 are used, colours come again.
 
     Example:
-        >>> label_tones(["anger", "wide awake"])
+        >>> choose_label_tones(["anger", "wide awake"])
         {'anger': 'tone-4', 'wide awake': 'tone-0'}
     """
     own = {emotion: index for index, emotion in enumerate(schema.EMOTIONS)}
     return {name: f"tone-{index}" for name, index in _places(labels, own, TONES).items()}
 
 
-def dimension_tones(dimensions: Sequence[str]) -> dict[str, str]:
-    """Give each dimension of a chart a class of the style sheet; see `label_tones`.
+def choose_line_tones(dimensions: Sequence[str]) -> dict[str, str]:
+    """Give each dimension of a chart a class of the style sheet; see `choose_label_tones`.
 
     Lines differ in how they are dashed as well.
     """
