@@ -3,7 +3,7 @@ import torch
 
 from mien.errors import NothingPresent, OptionError
 from mien.missing import check_withheld, withhold
-from mien.signals import Sequence, Signals, pad_batch
+from mien.signals import Sequence, Signals, as_signals, pad_batch
 
 
 def sequence(batch: int = 2, time: int = 4, features: int = 3) -> Sequence:
@@ -18,23 +18,23 @@ def test_present_says_who_has_any_observation():
 
 
 def test_valid_must_be_boolean():
-    with pytest.raises(TypeError, match="boolean"):
+    with pytest.raises(OptionError, match="boolean"):
         Sequence(torch.zeros(1, 2, 3), torch.ones(1, 2), 0.5)
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 3), (2, 2, 3), (1, 2)])
 def test_values_and_valid_must_agree(shape):
-    with pytest.raises(ValueError, match="batch, time"):
+    with pytest.raises(OptionError, match="batch, time"):
         Sequence(torch.zeros(shape), torch.ones(1, 2, dtype=torch.bool), 0.5)
 
 
 def test_hop_must_be_positive():
-    with pytest.raises(ValueError, match="hop"):
+    with pytest.raises(OptionError, match="hop"):
         Sequence(torch.zeros(1, 2, 3), torch.ones(1, 2, dtype=torch.bool), 0.0)
 
 
 def test_modalities_must_share_the_batch():
-    with pytest.raises(ValueError, match="batch size"):
+    with pytest.raises(OptionError, match="batch size"):
         Signals({"audio": sequence(2), "video": sequence(3)})
 
 
@@ -76,7 +76,41 @@ def test_pad_batch_pads_with_holes_and_keeps_who_lacks_what():
 
 def test_pad_batch_refuses_different_hops_and_nothing():
     other = Signals({"audio": Sequence(torch.zeros(1, 2, 3), torch.ones(1, 2).bool(), 0.25)})
-    with pytest.raises(ValueError, match="hop"):
+    with pytest.raises(OptionError, match="hop"):
         pad_batch([Signals({"audio": sequence(1, 2)}), other])
     with pytest.raises(NothingPresent):
         pad_batch([])
+
+
+def test_plain_tensors_are_signals_with_nan_where_nothing_was_observed():
+    video = torch.ones(2, 3, 4)
+    video[1, 2, 0] = float("nan")
+    signals = as_signals({"audio": torch.zeros(2, 6, 5), "video": video})
+    assert signals["audio"].valid.all()
+    assert signals["video"].valid.tolist() == [[True] * 3, [True, True, False]]
+    assert (signals["audio"].hop, signals["video"].hop) == (1.0, 2.0)
+    assert as_signals(signals) is signals
+
+
+def test_hops_of_plain_tensors_can_be_told():
+    plain = {"audio": torch.zeros(2, 6, 5), "video": torch.zeros(2, 3, 4, dtype=torch.int64)}
+    assert {s.hop for s in as_signals(plain, hop=0.5).values()} == {0.5}
+    signals = as_signals({**plain, "text": sequence()}, hop={"audio": 0.1, "video": 0.2})
+    assert [s.hop for s in signals.values()] == [0.1, 0.2, 0.5]
+    assert signals["video"].values.is_floating_point()
+    with pytest.raises(OptionError, match="video has no hop"):
+        as_signals(plain, hop={"audio": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("plain", "words"),
+    [
+        ({"audio": torch.zeros(2, 6)}, "audio has the shape"),
+        ({"audio": "sound.wav"}, "audio is no tensor but of type str"),
+        (torch.zeros(2, 6, 3), "Tensor is no signals"),
+        ({"audio": torch.zeros(2, 6, 3), "video": torch.zeros(1, 6, 3)}, "batch size"),
+    ],
+)
+def test_what_is_no_signals(plain, words):
+    with pytest.raises(OptionError, match=words):
+        as_signals(plain)

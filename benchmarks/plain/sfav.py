@@ -95,7 +95,7 @@ class Sfav(nn.Module):
         video = features.permute(0, 2, 1)
         audio, video = self._stage(audio, video, (0, 1))
         if self.fusion != "lt":
-            audio, video = self._fused(audio, video)
+            audio, video = self._fuse_target(audio, video)
         audio, video = self._stage(audio, video, (2, 3))
         if self.fusion == "lt":
             steps = audio.transpose(1, 2), video.transpose(1, 2)
@@ -112,7 +112,7 @@ class Sfav(nn.Module):
             video = self.visual_model.get_submodule(f"conv1d_{i}")(video)
         return audio, video
 
-    def _fused(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
+    def _fuse_target(self, audio: Tensor, video: Tensor) -> tuple[Tensor, Tensor]:
         steps = audio.transpose(1, 2), video.transpose(1, 2)
         av, va = self.get_submodule("av1"), self.get_submodule("va1")
         to_audio, to_video = av(*steps), va(*reversed(steps))

@@ -13,13 +13,18 @@ if TYPE_CHECKING:
     from mien.features.extract import extract
     from mien.features.extractor import register_extractor
     from mien.formats import read
-    from mien.models import Task, create_model, list_models
+    from mien.models import Model, Prediction, Task, create_model, list_models, register_model
     from mien.recognition.recognizer import Recognizer
+    from mien.signals import Sequence, Signals
     from mien.timeline import Timeline
 
 # Loaded on first use: `import mien` stays quick, and the decoder's process never loads torch.
 _LAZY = {
+    "Model": "mien.models",
+    "Prediction": "mien.models",
     "Recognizer": "mien.recognition.recognizer",
+    "Sequence": "mien.signals",
+    "Signals": "mien.signals",
     "Task": "mien.models",
     "Timeline": "mien.timeline",
     "analyze": "mien.api",
@@ -28,11 +33,16 @@ _LAZY = {
     "list_models": "mien.models",
     "read": "mien.formats",
     "register_extractor": "mien.features.extractor",
+    "register_model": "mien.models",
 }
 
 __all__ = [
     "MienError",
+    "Model",
+    "Prediction",
     "Recognizer",
+    "Sequence",
+    "Signals",
     "Task",
     "Timeline",
     "__version__",
@@ -42,6 +52,7 @@ __all__ = [
     "list_models",
     "read",
     "register_extractor",
+    "register_model",
 ]
 
 
@@ -49,3 +60,7 @@ def __getattr__(name: str) -> object:
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'mien' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mien.recognition.recognizer import Recognizer
 from mien.timeline import Timeline
+from mien.trained import TrainedModel
 
 
 def analyze(
     recordings: str | Path | Sequence[str | Path],
     *,
     without: Collection[str] = (),
-    model: str = "linear_probe",
+    model: TrainedModel | str | Path | None = None,
     baseline: bool = False,
-    window: float = 3.0,
+    window: float | None = None,
     hop: float = 0.5,
-    face_hz: float = 5.0,
+    features: Mapping[str, str | Path] | None = None,
 ) -> Timeline:
     """Read emotion from one or more recordings.
 
@@ -26,11 +27,13 @@ def analyze(
     Args:
         recordings: one path, or several that end up in one timeline.
         without: modalities to pretend missing, as ``("audio",)``.
-        model: name of a trained model.
-        baseline: standardise the person by their own recordings; all are taken as of one person.
-        window: seconds around each step that the model sees.
+        model: a `mien.TrainedModel`, the name of a shipped one, or the path of a file; None for the
+            default.
+        baseline: take all recordings as of one person, whose offset is taken off by all of them.
+        window: seconds around each step that a model per clip sees; None for the model's own.
         hop: seconds from one step to the next.
-        face_hz: frames a second in which faces are looked for.
+        features: files of features by modality, for a model that was trained on such; see
+            `mien.Recognizer`.
 
     Returns:
         One row per file, person and step.
@@ -44,9 +47,11 @@ def analyze(
     """
     paths = [recordings] if isinstance(recordings, str | Path) else list(dict.fromkeys(recordings))
     timelines = []
-    with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:
-        for outcome in reader.analyze_all(paths, without=without):
-            if outcome.timeline is None:
-                raise outcome.error or AssertionError("no timeline without an error")
-            timelines.append(outcome.timeline)
+    with Recognizer(
+        model, baseline=baseline, window=window, hop=hop, features=features
+    ) as recognizer:
+        for analysis in recognizer.analyze_all(paths, without=without):
+            if analysis.timeline is None:
+                raise analysis.error or AssertionError("no timeline without an error")
+            timelines.append(analysis.timeline)
     return Timeline.concat(timelines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 
 from mien._version import __version__
-from mien.errors import MienError
+from mien.errors import MienError, OptionError
 
 if TYPE_CHECKING:
     from mien.experiments import laboratory
@@ -33,10 +34,29 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Split ``NAME=VALUE`` texts."""
+    pairs = {}
+    for text in texts:
+        name, separator, value = text.partition("=")
+        if not (name and separator and value):
+            raise OptionError(f"{text!r} is not MODALITY=FILE", advice="as audio=voice.npz")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         _out.print(f"mien {__version__}")
         raise typer.Exit
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--plugin", help="Python file that registers a model, an extractor …. May be repeated."
+    ),
+]
 
 
 @app.callback()
@@ -58,27 +78,41 @@ def analyze(
         str, typer.Option("--format", help="Comma-separated; see `mien formats`.")
     ] = "csv,html",
     without: Annotated[str, typer.Option(help="Pretend it is missing: audio or video.")] = "",
-    model: Annotated[str, typer.Option(help="Name of a trained model.")] = "linear_probe",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a trained model or path of a file; see `mien models`."),
+    ] = None,
     baseline: Annotated[
         bool,
-        typer.Option(
-            help="Standardise the person by these recordings, all taken as of one person."
-        ),
+        typer.Option(help="All recordings are of one person, whose offset is taken off."),
     ] = False,
-    window: Annotated[float, typer.Option(help="Seconds that the model sees at once.")] = 3.0,
+    window: Annotated[
+        float | None, typer.Option(help="Seconds that a model per clip sees at once.")
+    ] = None,
     hop: Annotated[float, typer.Option(help="Seconds from step to step.")] = 0.5,
-    face_hz: Annotated[float, typer.Option(help="Frames a second to look for faces in.")] = 5.0,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="MODALITY=FILE of features for a model that was trained on such; {stem} and "
+            "{name} stand for those of the recording. May be repeated."
+        ),
+    ] = None,
+    plugin: Plugins = None,
 ) -> None:
     """Read emotion from recordings: a table and a page for each, and summary.csv over all.
 
     Goes on past a file that cannot be used; the exit code is 1 if there was one.
     """
+    from mien.plugins import load_plugins
     from mien.recognition.batch import Batch  # the help must not wait for torch
     from mien.recognition.recognizer import Recognizer
 
+    load_plugins(plugin or ())
     batch = Batch(_listed(formats), out, _out, _err)
-    with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:
-        failed = batch.run(reader, list(dict.fromkeys(recordings)), _listed(without))
+    with Recognizer(
+        model, baseline=baseline, window=window, hop=hop, features=_pairs(features or ())
+    ) as recognizer:
+        failed = batch.run(recognizer, list(dict.fromkeys(recordings)), _listed(without))
     raise typer.Exit(FAILED if failed else 0)
 
 

@@ -32,7 +32,7 @@ from contract.material import (
     uneven,
 )
 from mien.errors import NothingPresent, OptionError, WeightError
-from mien.models._base import Task
+from mien.models._task import Task
 from mien.signals import Sequence, Signals
 
 
@@ -134,6 +134,15 @@ def ignores_values_that_are_not_valid(subject: Subject, task: Task) -> None:
         for poison in POISONS:
             found = scores(model, poisoned(clean, poison))
             assert_equal(subject, found, expected, f"{case} batch, {poison} under valid=False")
+
+
+def takes_plain_tensors(subject: Subject, task: Task) -> None:
+    """Where a NaN is what was not observed, and all modalities last equally long."""
+    model, signals = subject.create(task), mixed(subject.signals())
+    plain = {name: s.values for name, s in poisoned(signals, float("nan")).items()}
+    with torch.no_grad():
+        found = model(plain).scores
+    assert_equal(subject, found, scores(model, signals), "plain tensors")
 
 
 def ignores_padding(subject: Subject, task: Task) -> None:
@@ -307,6 +316,7 @@ CHECKS = (
     is_finite_for_each_subset,
     is_finite_for_the_shortest,
     ignores_values_that_are_not_valid,
+    takes_plain_tensors,
     ignores_padding,
     treats_each_item_alone,
     is_deterministic_and_leaves_its_input,

@@ -9,8 +9,7 @@ from pydantic import TypeAdapter
 from mien.datasets import Example
 from mien.errors import OptionError
 from mien.evaluation.humans import Rated
-from mien.evaluation.inside import AnyProtocol
-from mien.evaluation.protocols import Subject
+from mien.evaluation.protocols import AnyProtocol, Subject
 from mien.evaluation.raters import HumanRaters
 from mien.models import Model, Prediction, Task
 from mien.signals import Sequence, Signals

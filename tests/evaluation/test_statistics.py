@@ -12,6 +12,7 @@ from mien.errors import OptionError
 from mien.evaluation.statistics import (
     bootstrap_interval,
     compare,
+    corrected_t_test,
     critical_difference,
     holm,
     rank_models,
@@ -114,6 +115,54 @@ def test_no_test_where_nothing_varies():
     assert math.isnan(t_test([1.0, 2.0], [1.0, 2.0], paired=True).p)
     assert math.isnan(t_test([1.0], [2.0], paired=False).p)
     assert t_test([1.0], [2.0], paired=False).difference == -1
+
+
+def test_corrected_test_by_hand():
+    """Four splits with a fifth of the people tested: mean 2, variance 2/3, t = 2 / sqrt(1/3)."""
+    gaps = [1.0, 2.0, 3.0, 2.0]
+    found = corrected_t_test(gaps, overlap=0.25)
+    assert found.difference == 2
+    assert found.t == pytest.approx(math.sqrt(12))
+    assert found.freedom == 3
+    assert found.p == pytest.approx(2 * stats.t.sf(math.sqrt(12), 3))
+    assert corrected_t_test(gaps, overlap=0.25, alternative="greater").p == pytest.approx(
+        found.p / 2
+    )
+    assert corrected_t_test(gaps, overlap=0.25, alternative="less").p == pytest.approx(
+        1 - found.p / 2
+    )
+    assert math.isnan(corrected_t_test([1.0], overlap=0.25).p)
+    assert math.isnan(corrected_t_test([1.0, 1.0], overlap=0.25).p)
+    for odd in (0, -1, NAN, math.inf):
+        with pytest.raises(OptionError, match="divided by that of the training part"):
+            corrected_t_test(gaps, overlap=odd)
+
+
+def test_corrected_test_does_not_take_chance_for_a_difference():
+    """Two models that do not differ, on ten splits that share half of their test people."""
+    generator = np.random.default_rng(0)
+    naive, corrected = 0, 0
+    for _ in range(300):
+        people = generator.normal(size=40)  # the difference of the models for each person
+        gaps = np.array([generator.permutation(people)[:20].mean() for _ in range(10)])
+        naive += t_test(gaps, np.zeros(10), paired=True).p < 0.05
+        corrected += corrected_t_test(gaps, overlap=20 / 20).p < 0.05
+    assert naive / 300 > 0.3
+    assert 0.02 < corrected / 300 < 0.09
+
+
+def test_compare_says_which_test_was_used(runs):
+    usual = compare(runs, value="f1", by="model", against="a", over=["seed"])
+    corrected = compare(runs, value="f1", by="model", against="a", over=["seed"], overlap=0.25)
+    independent = compare(runs.drop(columns="seed"), value="f1", by="model", against="a")
+    assert set(usual["test"]) == {"paired t"}
+    assert set(corrected["test"]) == {"corrected resampled t"}
+    assert set(independent["test"]) == {"Welch's t"}
+    gaps = column(runs, "b") - column(runs, "a")
+    assert corrected.loc[0, "t"] == pytest.approx(corrected_t_test(gaps, overlap=0.25).t)
+    assert corrected.loc[0, "t"] == pytest.approx(usual.loc[0, "t"] / math.sqrt(1 + 5 * 0.25))
+    with pytest.raises(OptionError, match="in pairs"):
+        compare(runs.drop(columns="seed"), value="f1", by="model", overlap=0.25)
 
 
 def test_holm_steps_down():

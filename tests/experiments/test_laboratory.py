@@ -23,7 +23,7 @@ metrics: [ccc, rmse]
 seeds: [0, 1]
 protocols:
   - {name: without_each}
-  - {name: masked_frames, shares: [0.0, 0.5], of: [audio]}
+  - {name: masked_frames, fractions: [0.0, 0.5], of: [audio]}
 training: {epochs: 2, batch_size: 8, optimizer: {rate: 0.01}, select: ccc}
 models:
   - {label: probe, model: linear_probe}
@@ -91,7 +91,7 @@ def test_other_protocols_need_no_new_training(ran, monkeypatch):
     folder, _ = ran
     monkeypatch.chdir(folder)
     monkeypatch.setattr(runs, "train", lambda *_: pytest.fail("trained again"))
-    changed = YAML.replace("shares: [0.0, 0.5]", "shares: [0.9]")
+    changed = YAML.replace("fractions: [0.0, 0.5]", "fractions: [0.9]")
     (folder / "small.yaml").write_text(changed)
     report = laboratory.train("small.yaml", data=folder, out="other", workers=1)
     levels = report.table.query("protocol == 'masked_frames'")["level"]

@@ -19,7 +19,7 @@ data: {name: ulm_tsst, length: 20, stride: 10}
 metrics: [ccc, rmse]
 training: {select: ccc}
 protocols:
-  - {name: masked_frames, shares: [0.0, 0.5], of: [audio]}
+  - {name: masked_frames, fractions: [0.0, 0.5], of: [audio]}
 models:
   - {label: first, model: mmte_fc, data: {dimension: arousal}}
   - {label: second, model: mmte_fc, data: {dimension: valence}}

@@ -9,7 +9,7 @@ from mien.features.observation import Observation
 from mien.features.sequences import SequenceExtractor, face_sequence, voice_sequence
 from mien.features.voice import VOICE_FEATURES, VoiceSegment
 from mien.media import Frame, Samples
-from mien.missing.raw import Burst, FrameRate, WhiteNoise
+from mien.missing.raw import FrameRate, RawBurst, WhiteNoise
 from mien.schema import AUDIO, VIDEO
 
 
@@ -177,7 +177,7 @@ def test_fewer_frames_are_holes_and_the_length_stays(clean, java_clip):
 @pytest.mark.parametrize("modality", [AUDIO, VIDEO])
 def test_a_burst_leaves_nobody_in_its_stretch(clean, java_clip, modality):
     other = VIDEO if modality == AUDIO else AUDIO
-    with SequenceExtractor(through=Burst(modality, seconds=2)) as extract:
+    with SequenceExtractor(through=RawBurst(modality, seconds=2)) as extract:
         spoiled = extract(java_clip)
     lost = clean[modality].valid & ~spoiled[modality].valid
     assert 5 <= lost.sum() <= 13
@@ -204,7 +204,7 @@ def test_chance_hangs_on_content_and_seed_and_on_nothing_else(encoders, java_cli
 
 def test_a_degraded_clip_is_kept_apart_from_the_clean_one(clean, java_clip, tmp_path):
     store = FeatureStore(tmp_path)
-    for operation in (None, Burst(VIDEO)):
+    for operation in (None, RawBurst(VIDEO)):
         with SequenceExtractor(through=operation) as extract:
             first = store.get(java_clip, extract)
             second = store.get(java_clip, extract)

@@ -30,6 +30,7 @@ from mien.models import _official
 if __name__ == "__main__":  # as a script it is in no package
     sys.path.append(str(Path(__file__).resolve().parent.parent))
 from golden.contents import complaints
+from golden.outputs import compute_outputs
 
 # The output whose sum was differentiated; `by gradient` where it depends on the gradient's name.
 DIFFERENTIATED: Mapping[str, str | Mapping[str, str]] = {
@@ -106,7 +107,7 @@ class Golden:
 
     @property
     def outputs(self) -> dict[str, Tensor]:
-        """By the name that `run` gives: ``logits``, or ``output_repo/sum`` for a reading."""
+        """By the name that `compute_outputs` gives."""
         found = dict(self.groups.get("output", {}))
         for group, tensors in self.groups.items():
             if group.startswith("output_"):
@@ -174,13 +175,13 @@ def check_file(path: str | Path) -> list[Difference]:
     rows = [_failure(key, remark) for key, remark in complaints(golden.name, golden.groups)]
     try:
         with torch.no_grad():
-            returned = _official.OFFICIAL[golden.name].run(module, golden.inputs)
+            returned = compute_outputs(golden.name, module, golden.inputs)
     except FAILURES as error:
         return [*rows, _failure("input", f"mien cannot be run on it: {error!r}")]
     for name, expected in golden.outputs.items():
         key = name if "/" in name else f"output/{name}"
         if name not in returned:
-            rows.append(_failure(key, "mien's `run` returns no such output"))
+            rows.append(_failure(key, "`compute_outputs` returns no such output"))
         else:
             wider = WIDER.get((golden.name, name), 1.0)
             rows.append(_compare(key, returned[name], expected, wider))
@@ -258,7 +259,7 @@ def _gradients(golden: Golden) -> list[Difference]:
         for key, value in golden.inputs.items()
     }
     try:
-        returned = _official.OFFICIAL[golden.name].run(module, inputs)
+        returned = compute_outputs(golden.name, module, inputs)
     except FAILURES as error:
         return [_failure("grad", f"mien cannot be run on its inputs: {error!r}")]
     least = max(
@@ -269,7 +270,7 @@ def _gradients(golden: Golden) -> list[Difference]:
         key = f"grad/{name}"
         output = _differentiated(golden.name, name)
         if output not in returned:
-            rows.append(_failure(key, f"mien's `run` returns no {output} to differentiate"))
+            rows.append(_failure(key, f"`compute_outputs` returns no {output} to differentiate"))
             continue
         try:
             mine = _gradient(golden, module, inputs, returned[output].sum(), name)

@@ -10,6 +10,7 @@ import torch
 
 from golden.check import read
 from mien.errors import OptionError, WeightError
+from mien.models import _official
 from mien.models._official import OFFICIAL, from_official
 
 FILES = {
@@ -106,6 +107,7 @@ def test_shapes_are_compared_before_anything_is_allocated(golden_folder, monkeyp
         assert torch.empty(0).device.type == "meta"  # else this one layer would take 11 GiB
         return official.build(parameters)
 
-    monkeypatch.setitem(OFFICIAL, "efficientface", replace(official, build=build))
+    patched = {**OFFICIAL, "efficientface": replace(official, build=build)}
+    monkeypatch.setattr(_official, "OFFICIAL", patched)
     with pytest.raises(WeightError, match="instead of"):
         from_official("efficientface", state | {key: state[key].flatten()})

@@ -34,7 +34,7 @@ SPARING: tuple[Operation, ...] = (
     MaskFrames(1.0),
     MaskFrames(0.9, ("video",)),
     NoiseWindows(2, 0.3),
-    NoiseWindows("up_to_half", 0.2, ("audio",), mean=1.0, deviation=0.5),
+    NoiseWindows("up_to_half", 0.2, ("audio",), mean=1.0, std=0.5),
     Burst("video", 0.7),
     Burst("audio", 100.0),
     Burst("audio", 0.3, start=0.1),

@@ -121,8 +121,8 @@ def test_both_modalities_are_noisy_in_the_same_windows():
     assert set(audio.sum(dim=1).tolist()) == {4}
 
 
-def test_noise_has_its_mean_and_deviation():
-    after = NoiseWindows(10, 0.2, ("audio",), mean=5.0, deviation=0.5)(whole(200), seeded())
+def test_noise_has_its_mean_and_standard_deviation():
+    after = NoiseWindows(10, 0.2, ("audio",), mean=5.0, std=0.5)(whole(200), seeded())
     values = after["audio"].values
     assert float(values.mean()) == pytest.approx(5, abs=0.05)
     assert float(values.std()) == pytest.approx(0.5, abs=0.05)

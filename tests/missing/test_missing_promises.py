@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import NothingPresent
-from mien.missing import anything
+from mien.missing import has_any
 from mien.signals import Signals
 
 FEW = settings(max_examples=25, deadline=None)
@@ -49,13 +49,13 @@ def test_rows_say_where_items_came_from_and_nothing_is_observed_that_was_not(
 @given(signals=holed(), seed=st.integers(0, 2**31))
 def test_whoever_had_something_keeps_something(operation, signals, seed):
     after, rows = operation.enlarge(signals, seeded(seed))
-    assert torch.equal(anything(after), anything(signals)[rows])
+    assert torch.equal(has_any(after), has_any(signals)[rows])
 
 
 @every
 def test_samples_that_were_not_observed_at_all_stay_so(operation):
-    nothing = Signals({name: s.hidden() for name, s in whole().items()})
-    assert not anything(operation(nothing, seeded())).any()
+    nothing = Signals({name: s.hide() for name, s in whole().items()})
+    assert not has_any(operation(nothing, seeded())).any()
 
 
 @every

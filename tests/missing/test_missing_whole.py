@@ -8,10 +8,10 @@ from mien.missing import (
     Withhold,
     WithholdPerBatch,
     WithholdPerSample,
+    assign_kinds,
     hide_important,
-    importance,
+    measure_importance,
     unpair,
-    unpaired_kinds,
 )
 from mien.signals import Signals
 
@@ -112,7 +112,7 @@ def test_dropout_leaves_an_only_modality_alone():
 
 
 def test_what_raises_the_loss_most_is_most_important():
-    rises = importance(0.6, {"audio": 0.61, "physiology": 0.5, "video": 0.9})
+    rises = measure_importance(0.6, {"audio": 0.61, "physiology": 0.5, "video": 0.9})
     assert list(rises) == ["video", "audio", "physiology"]
     assert rises["video"] == pytest.approx(0.3)
     assert hide_important(rises, probability=0.25, above=0.1) == WithholdPerBatch({"video": 0.25})
@@ -124,28 +124,28 @@ def test_what_raises_the_loss_most_is_most_important():
 
 def test_a_loss_that_is_no_number_says_which():
     with pytest.raises(OptionError, match="without video is not finite"):
-        importance(0.6, {"audio": 0.7, "video": float("nan")})
+        measure_importance(0.6, {"audio": 0.7, "video": float("nan")})
     with pytest.raises(OptionError, match="with everything is not finite"):
-        importance(float("inf"), {"audio": 0.7})
+        measure_importance(float("inf"), {"audio": 0.7})
 
 
 def test_unpaired_shares_are_exact_and_do_not_move_with_the_machine():
     shares = {"both": 0.5, "audio": 0.25, "video": 0.25}
-    kinds = unpaired_kinds(101, shares, seed=1)
+    kinds = assign_kinds(101, shares, seed=1)
     assert sorted(kinds.count(kind) for kind in shares) == [25, 25, 51]
-    assert kinds == unpaired_kinds(101, shares, seed=1)
-    assert kinds != unpaired_kinds(101, shares, seed=2)
+    assert kinds == assign_kinds(101, shares, seed=1)
+    assert kinds != assign_kinds(101, shares, seed=2)
     # By sha256sum the order is 4, 2, 1, 5, 0, 3: three pairs, two voices (a tie of remainders goes
     # to the first named), one face.
     by_hand = ["audio", "both", "both", "video", "both", "audio"]
-    assert unpaired_kinds(6, shares, seed=0) == by_hand
+    assert assign_kinds(6, shares, seed=0) == by_hand
 
 
 def test_unpaired_samples_keep_their_half():
     samples = [whole(1) for _ in range(8)]
     samples[0] = whole(1, audio=4)
     made = unpair(samples, {"both": 0.25, "video": 0.75}, seed=3)
-    kinds = unpaired_kinds(8, {"both": 0.25, "video": 0.75}, seed=3)
+    kinds = assign_kinds(8, {"both": 0.25, "video": 0.75}, seed=3)
     for sample, after, kind in zip(samples, made, kinds, strict=True):
         has_video = "video" in sample
         assert bool(after.present("audio").all()) == (kind == "both" or not has_video)
@@ -162,4 +162,4 @@ def test_unpaired_samples_keep_their_half():
 )
 def test_unpaired_shares_that_make_no_sense(shares, message):
     with pytest.raises(OptionError, match=message):
-        unpaired_kinds(4, shares, seed=0)
+        assign_kinds(4, shares, seed=0)

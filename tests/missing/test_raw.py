@@ -7,11 +7,11 @@ from mien.missing.raw import (
     LEVEL_S,
     RAW_OPERATIONS,
     Babble,
-    Burst,
     Dark,
     FrameRate,
+    RawBurst,
     WhiteNoise,
-    raw_operation,
+    create_raw_operation,
     speech_power,
 )
 
@@ -22,8 +22,8 @@ EVERY_KIND = [
     Babble(MIX, 10),
     FrameRate(1),
     Dark(0.2, noise=5),
-    Burst("video", seconds=0.5, every=1),
-    Burst("audio", seconds=0.5, every=1),
+    RawBurst("video", seconds=0.5, every=1),
+    RawBurst("audio", seconds=0.5, every=1),
 ]
 
 
@@ -163,7 +163,7 @@ def test_dark_frames_keep_a_share_of_their_light():
 
 
 def test_a_burst_blacks_out_its_seconds_and_no_others():
-    burst = Burst("video", seconds=2, every=4)
+    burst = RawBurst("video", seconds=2, every=4)
     after = list(burst(iter([*frames(60), *sound(speech(12), 4_000)]), 8))
     black = np.array([not frame.image.any() for frame in shown(after)]).reshape(3, 20)
     assert (np.abs(black.sum(1) - 10) <= 1).all()
@@ -172,7 +172,7 @@ def test_a_burst_blacks_out_its_seconds_and_no_others():
 
 
 def test_a_muted_stretch_is_cut_to_the_sample():
-    burst = Burst("audio", seconds=0.5, every=2)
+    burst = RawBurst("audio", seconds=0.5, every=2)
     ones = np.ones(2 * RATE, dtype=np.float32)
     values = heard(burst(iter([*sound(ones, 700)]), 1))
     muted = np.flatnonzero(values == 0)
@@ -187,8 +187,8 @@ def test_speech_power_leaves_pauses_out():
 
 
 def test_operations_are_made_by_name():
-    assert raw_operation("white_noise", snr_db=10) == WhiteNoise(10)
-    assert raw_operation("babble", mix=MIX, snr_db=0) == Babble(MIX, 0)
+    assert create_raw_operation("white_noise", snr_db=10) == WhiteNoise(10)
+    assert create_raw_operation("babble", mix=MIX, snr_db=0) == Babble(MIX, 0)
     assert {type(operation).__name__ for operation in EVERY_KIND} == {
         kind.__name__ for kind in RAW_OPERATIONS.values()
     }
@@ -212,4 +212,13 @@ def test_operations_are_made_by_name():
 )
 def test_options_that_make_no_sense_are_typed_errors(name, options):
     with pytest.raises(OptionError):
-        raw_operation(name, **options)
+        create_raw_operation(name, **options)
+
+
+def test_unknown_words_are_answered_with_the_nearest():
+    with pytest.raises(OptionError, match="no raw operation is called 'drak'; did you mean dark"):
+        create_raw_operation("drak")
+    with pytest.raises(OptionError, match="no option 'snr_bd'; did you mean snr_db"):
+        create_raw_operation("white_noise", snr_bd=3)
+    with pytest.raises(OptionError, match="needs snr_db"):
+        create_raw_operation("white_noise")

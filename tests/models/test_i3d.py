@@ -9,26 +9,26 @@ from mien.errors import OptionError, WeightError
 from mien.models._official import from_official
 from mien.models.i3d import (
     I3D,
-    Convolution,
+    ConvolutionSpec,
     InceptionI3d,
-    Mixed,
-    Pool,
+    MixedSpec,
+    PoolSpec,
     _convert,
     same_padding,
-    subsequences,
+    split_subsequences,
 )
 from mien.signals import Sequence
 
 SMALL = {
-    "Conv3d_1a_7x7": Convolution(4, 7, 2),
+    "Conv3d_1a_7x7": ConvolutionSpec(4, 7, 2),
     "MaxPool3d_2a_3x3": I3D["MaxPool3d_2a_3x3"],
-    "Conv3d_2b_1x1": Convolution(4, 1, 1),
-    "Conv3d_2c_3x3": Convolution(5, 3, 1),
+    "Conv3d_2b_1x1": ConvolutionSpec(4, 1, 1),
+    "Conv3d_2c_3x3": ConvolutionSpec(5, 3, 1),
     "MaxPool3d_3a_3x3": I3D["MaxPool3d_3a_3x3"],
-    "Mixed_3b": Mixed(2, 3, 4, 1, 2, 2),
-    "Mixed_3c": Mixed(3, 2, 3, 1, 2, 1),
+    "Mixed_3b": MixedSpec(2, 3, 4, 1, 2, 2),
+    "Mixed_3c": MixedSpec(3, 2, 3, 1, 2, 1),
     "MaxPool3d_4a_3x3": I3D["MaxPool3d_4a_3x3"],
-    "Mixed_4b": Mixed(2, 2, 2, 1, 2, 1),
+    "Mixed_4b": MixedSpec(2, 2, 2, 1, 2, 1),
 }
 
 
@@ -158,7 +158,7 @@ def test_any_size_of_clip(time, height, width, batch):
 @given(sizes=st.tuples(*[st.integers(1, 12)] * 3), kernel=st.integers(1, 3))
 def test_pools_are_padded_with_zeros(sizes, kernel):
     """What the operation pads itself, with minus infinity, is the same after a ReLU."""
-    pool = Pool((kernel, 3, 3), (1, 2, 2))
+    pool = PoolSpec((kernel, 3, 3), (1, 2, 2))
     layer = InceptionI3d(layers={"MaxPool3d_2a_3x3": pool}).layers["MaxPool3d_2a_3x3"]
     maps = torch.rand(1, 2, *sizes)
     axes = zip(sizes, pool.kernel, pool.stride, strict=True)
@@ -195,7 +195,7 @@ def test_subsequences_cut_frames_and_blacken_the_unobserved(time, length, seed):
     values = torch.randn(2, time, 3, 2, 2, generator=generator)
     valid = torch.rand(2, time, generator=generator) < 0.5
     values[~valid] = torch.nan
-    cut = subsequences(Sequence(values, valid, 0.04), length)
+    cut = split_subsequences(Sequence(values, valid, 0.04), length)
     clips = -(-time // length)
     assert cut.values.shape == (2, clips, 3, length, 2, 2)
     assert cut.hop == pytest.approx(0.04 * length)

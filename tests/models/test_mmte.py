@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from mien.errors import NothingPresent, OptionError
 from mien.layers.concordance import ccc_loss
-from mien.layers.time import sliding
-from mien.models._base import Prediction, Task
+from mien.models import predict_in_windows
+from mien.models._base import Prediction
+from mien.models._task import Task
 from mien.models.ammtd import AMMTD
 from mien.models.mmte import MMTEWithAMMTD, MMTEWithFC, MMTEWithLSTM
 from mien.models.mmte_encoder import MMTE
@@ -235,7 +236,7 @@ def test_the_order_of_the_signals_does_not_matter():
 def test_long_sequences_go_through_windows():
     model = MMTEWithAMMTD(FRAME, {"audio": 4}, **{**SMALL, "positions": 8}, overlap=5).eval()
     whole = signals(names=("audio",))
-    expected = sliding(model, whole, 8, 5).scores
+    expected = predict_in_windows(model, whole, 8, 5).scores
     assert torch.allclose(model(whole).scores, expected, atol=1e-6)
     clips = MMTEWithAMMTD(replace(FRAME, per="clip"), {"audio": 4}, **{**SMALL, "positions": 8})
     clips.load_state_dict(model.state_dict())
@@ -308,7 +309,7 @@ def test_stream_is_the_model_as_far_as_its_positions_go(time):
     model, whole = streaming(), signals(time=time)
     expected = model(whole).scores
     assert torch.allclose(pushed(model, whole), expected, rtol=0, atol=1e-6)
-    assert torch.allclose(model.streamed(whole).scores, expected, rtol=0, atol=1e-6)
+    assert torch.allclose(model.predict_as_stream(whole).scores, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("stride", [None, 1, 5, 8, 16])
@@ -319,19 +320,22 @@ def test_stream_of_any_length_is_the_model_over_its_windows(stride):
     valid[1, 15:33] = False  # longer than a window: nothing at all in one of them
     valid[1, 39] = False
     whole = Signals({name: replace(s, valid=valid) for name, s in whole.items()})
-    found, expected = pushed(model, whole, stride=stride), model.streamed(whole, stride=stride)
+    found, expected = (
+        pushed(model, whole, stride=stride),
+        model.predict_as_stream(whole, stride=stride),
+    )
     assert torch.allclose(found, expected.scores, rtol=0, atol=1e-6)
     assert found.isfinite().all()
 
 
 def test_windows_of_a_stream_may_be_trained_and_must_cover():
     model = streaming()
-    model.streamed(signals(time=40), stride=8).scores.sum().backward()
+    model.predict_as_stream(signals(time=40), stride=8).scores.sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     with pytest.raises(OptionError, match="every 17"):
-        model.streamed(signals(), stride=17)
+        model.predict_as_stream(signals(), stride=17)
     with pytest.raises(NothingPresent):
-        model.streamed(Signals({name: s.hidden() for name, s in signals().items()}))
+        model.predict_as_stream(Signals({name: s.hide() for name, s in signals().items()}))
 
 
 def test_a_stream_ends_once():

@@ -8,12 +8,13 @@ from torch.nn import functional as F
 
 from contract.contract import Modality, check_contract
 from golden.check import check_file
+from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
 from mien.layers import crossmodal
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts, Sight, attend, sinusoids
-from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Task
-from mien.models._official import OFFICIAL, from_official
+from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
+from mien.models._official import from_official
+from mien.models._task import Task
 from mien.models.mult import MulT
 from mien.signals import Sequence, Signals
 
@@ -158,7 +159,7 @@ def test_official_checkpoints_of_two_and_three_modalities(sizes, width, heads, l
     inputs = {m: torch.randn(2, steps[m], size) for m, size in sizes}
     inputs["a"][1, -2:] = 0
     with torch.no_grad():
-        got = OFFICIAL["mult"].run(model, {names[m]: v for m, v in inputs.items()})["prediction"]
+        got = compute_outputs("mult", model, {names[m]: v for m, v in inputs.items()})["prediction"]
     for item in range(2):
         expected = reference_mult(state, heads, {m: v[item] for m, v in inputs.items()})
         torch.testing.assert_close(got[item], expected, atol=2e-5, rtol=2e-5)
@@ -294,7 +295,7 @@ def some_signals(lost: tuple[tuple[str, int], ...] = ()) -> Signals:
 
 
 def test_zeros_last_as_long_as_what_the_item_has():
-    steps = zero_filled(some_signals((("video", 1), ("audio", 2))), {"audio": 5, "video": 4})
+    steps = fill_with_zeros(some_signals((("video", 1), ("audio", 2))), {"audio": 5, "video": 4})
     assert steps["audio"].length.tolist() == [8, 6, 4]
     assert steps["video"].length.tolist() == [4, 6, 4]
     assert steps["video"].hop.tolist() == [0.2, 0.1, 0.2]
@@ -332,11 +333,14 @@ def test_a_grid_takes_the_step_under_its_middle(audio, video, audio_hop, video_h
             for name, time, hop in (("audio", audio, audio_hop), ("video", video, video_hop))
         }
     )
-    steps = zero_filled(signals, {"audio": 1, "video": 1})
+    steps = fill_with_zeros(signals, {"audio": 1, "video": 1})
     hidden = {name: part.values for name, part in steps.items()}
     hop = min(audio_hop, video_hop)
     for got, time, own in zip(
-        on_one_grid(hidden, steps, signals), (audio, video), (audio_hop, video_hop), strict=True
+        resample_to_grid(hidden, steps, signals),
+        (audio, video),
+        (audio_hop, video_hop),
+        strict=True,
     ):
         seconds = max(audio * audio_hop, video * video_hop)
         expected = [

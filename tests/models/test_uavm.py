@@ -7,10 +7,11 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from golden.check import check_file, read
 from mien.errors import OptionError, WeightError
-from mien.layers.time import sliding
 from mien.missing import withhold
-from mien.models._base import Prediction, Task
+from mien.models import predict_in_windows
+from mien.models._base import Prediction
 from mien.models._official import from_official
+from mien.models._task import Task
 from mien.models.uavm import UAVM
 from mien.signals import Sequence, Signals
 
@@ -154,7 +155,7 @@ def test_longer_sequences_are_the_common_windows(time):
     both = signals(time, 12)
     both["audio"].valid[1, 20:] = False
     alone = Signals({"audio": both["audio"]})
-    expected = sliding(model(frame), alone, 12, 6, fill=0.0).scores
+    expected = predict_in_windows(model(frame), alone, 12, 6, fill=0.0).scores
     observed = both["audio"].valid
     torch.testing.assert_close(model(frame)(alone).scores[observed], expected[observed])
     said = model(frame)(both).by_modality["audio"]
@@ -168,7 +169,7 @@ def test_a_longer_clip_is_the_mean_over_its_windows():
         for s in [long["audio"]]
         for at in (slice(0, 12), slice(6, 18))
     ]
-    first, second = (model()._window("audio", part).by_modality["shared"] for part in parts)
+    first, second = (model()._window("audio", part).embeddings["shared"] for part in parts)
     both = (first[:, 6:] + second[:, :6]) / 2
     mean = torch.cat([first[:, :6], both, second[:, 6:]], dim=1).mean(dim=1)
     found = model()(Signals({"audio": long["audio"]}))

@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
-from mien.models._base import Prediction, Task
-from mien.models._branches import nearest_valid
+from mien.models._base import Prediction
+from mien.models._branches import find_nearest_valid
+from mien.models._task import Task
 from mien.models.vavl import UnimodalConformer, Vavl
 from mien.signals import Sequence, Signals
 
@@ -245,7 +246,7 @@ def test_errors_say_what_is_wrong():
 def test_nearest_valid(row):
     places = [i for i, here in enumerate(row) if here]
     expected = [min(places, key=lambda place: (abs(place - i), place)) for i in range(len(row))]
-    assert nearest_valid(torch.tensor([row])).tolist() == [expected]
+    assert find_nearest_valid(torch.tensor([row])).tolist() == [expected]
 
 
 def test_the_loss_is_the_population_concordance():

@@ -3,29 +3,30 @@ from tests.training.material import examples
 
 from mien.datasets import Example
 from mien.signals import Sequence, Signals
-from mien.training import batches, collate, mixed, stack_targets
+from mien.training import collate, iterate_batches, mix_seeds, stack_targets
 
 
 def test_every_example_once_in_an_order_of_seed_and_epoch():
     given = examples(11)
-    names = [[e.clip for b in batches(given, 4, seed=1, epoch=n) for e in b] for n in (0, 0, 1)]
+    epochs = [iterate_batches(given, 4, seed=1, epoch=number) for number in (0, 0, 1)]
+    names = [[example.clip for batch in epoch for example in batch] for epoch in epochs]
     assert sorted(names[0]) == sorted(e.clip for e in given)
     assert names[0] == names[1] != names[2]
 
 
 def test_a_single_item_left_over_joins_the_batch_before():
-    sizes = [len(batch) for batch in batches(examples(9), 4, seed=0, epoch=0)]
+    sizes = [len(batch) for batch in iterate_batches(examples(9), 4, seed=0, epoch=0)]
     assert sizes == [4, 5]
-    assert [len(batch) for batch in batches(examples(1), 4, seed=0, epoch=0)] == [1]
+    assert [len(batch) for batch in iterate_batches(examples(1), 4, seed=0, epoch=0)] == [1]
 
 
 def test_batches_go_on_where_they_were_left():
-    whole = list(batches(examples(12), 4, seed=2, epoch=1))
-    rest = list(batches(examples(12), 4, seed=2, epoch=1, first=2))
+    whole = list(iterate_batches(examples(12), 4, seed=2, epoch=1))
+    rest = list(iterate_batches(examples(12), 4, seed=2, epoch=1, first=2))
     assert [e.clip for e in rest[0]] == [e.clip for e in whole[2]]
 
 
-def test_collate_pads_with_nobody_knows():
+def test_collate_pads_with_missing_labels():
     def frames(steps, fill):
         signals = Signals(
             {"audio": Sequence(torch.ones(1, steps, 2), torch.ones(1, steps).bool(), 1.0)}
@@ -41,6 +42,6 @@ def test_collate_pads_with_nobody_knows():
 
 
 def test_mixed_seeds_differ():
-    seeds = {mixed(a, b) for a in range(50) for b in range(50)}
+    seeds = {mix_seeds(a, b) for a in range(50) for b in range(50)}
     assert len(seeds) == 2500
     assert all(0 <= seed < 2**63 for seed in seeds)

@@ -18,7 +18,7 @@ from mien.evaluation.inspection import (
     representation_entropy,
     response_time,
 )
-from mien.evaluation.measures import METRICS, Metric, measure, measure_dimensions
+from mien.evaluation.measures import METRICS, Metric, measure, measure_dimensions, register_metric
 from mien.evaluation.metrics import binary_accuracy, ccc_by_sequence, mae, pearson, rmse
 from mien.layers.concordance import ccc, ccc_loss
 
@@ -40,6 +40,7 @@ __all__ = [
     "measure_dimensions",
     "pearson",
     "prediction_entropy",
+    "register_metric",
     "representation_entropy",
     "response_time",
     "rmse",

@@ -1,7 +1,4 @@
-"""Protocols that look inside: entropies, distances, response times, latency.
-
-`AnyProtocol` is every protocol there is, told apart by its name.
-"""
+"""Protocols that look inside: entropies, distances, response times, latency."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -28,22 +25,13 @@ from mien.evaluation.inspection import (
 from mien.evaluation.predict import Answers, predict
 from mien.evaluation.protocols import (
     NO_LEVEL,
-    Bursts,
-    Condition,
-    FirstWindows,
-    MaskedFrames,
-    Modalities,
-    NoisyWindows,
     Protocol,
-    Recordings,
-    ReplacedByNoise,
     Row,
     Subject,
-    WithoutEach,
     both,
     each_alone,
+    register_protocol,
 )
-from mien.evaluation.raters import HumanRaters
 from mien.layers.losses import UNLABELLED
 from mien.missing import KeepFirst, Operation
 from mien.models import Model
@@ -53,10 +41,9 @@ from mien.training import collate
 WARM_UP = 2  # calls before the clock is looked at
 
 
+@register_protocol("prediction_entropy")
 class PredictionEntropy(Protocol):
     """How sure each modality's own head is, and the difference (MATER, Table 1)."""
-
-    name: Literal["prediction_entropy"] = "prediction_entropy"
 
     def measure(self, subject: Subject) -> list[Row]:
         """Mean entropy and accuracy of each head, in nats; the gap between the first two.
@@ -84,10 +71,9 @@ class PredictionEntropy(Protocol):
         return rows
 
 
+@register_protocol("layer_entropy")
 class LayerEntropy(Protocol):
     """Entropy of each layer's representation by modality (MATER, equation 6 and Figure 4)."""
-
-    name: Literal["layer_entropy"] = "layer_entropy"
 
     def measure(self, subject: Subject) -> list[Row]:
         """Mean entropy over the clips, in nats; the level is the layer.
@@ -110,6 +96,7 @@ class LayerEntropy(Protocol):
         return rows
 
 
+@register_protocol("embedding_distance")
 class EmbeddingDistance(Protocol):
     """Cosine distance between what shared layers make of voice and face (VAVL, Figure 4).
 
@@ -117,7 +104,6 @@ class EmbeddingDistance(Protocol):
         of: names of the two embeddings of whole clips to compare.
     """
 
-    name: Literal["embedding_distance"] = "embedding_distance"
     of: tuple[str, str] = ("audio", "video")
 
     def measure(self, subject: Subject) -> list[Row]:
@@ -139,6 +125,7 @@ class EmbeddingDistance(Protocol):
         return [Row(self.name, "shared layers", NO_LEVEL, "cosine_distance", mean)]
 
 
+@register_protocol("response_time")
 class ResponseTime(Protocol):
     """When the first right answer comes as a clip is presented bit by bit (MATER, Figure 11).
 
@@ -149,7 +136,6 @@ class ResponseTime(Protocol):
         windows: how many there are at most.
     """
 
-    name: Literal["response_time"] = "response_time"
     seconds: Annotated[float, Field(gt=0)] = 0.5
     windows: Annotated[int, Field(ge=1)] = 8
 
@@ -178,6 +164,7 @@ class ResponseTime(Protocol):
         return predict(subject.model, subject.examples, operation=operation)
 
 
+@register_protocol("latency")
 class Latency(Protocol):
     """Seconds for one clip, with everything and with each modality alone (VAVL, section 3.5).
 
@@ -187,7 +174,6 @@ class Latency(Protocol):
         repeats: timed calls, after two that are not; the median counts.
     """
 
-    name: Literal["latency"] = "latency"
     repeats: Annotated[int, Field(ge=1)] = 20
 
     def measure(self, subject: Subject) -> list[Row]:
@@ -224,23 +210,3 @@ def _wait(device: torch.device) -> None:
     """Until a GPU has done what it was asked: its calls return before."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
-
-
-AnyProtocol = Annotated[
-    Modalities
-    | WithoutEach
-    | ReplacedByNoise
-    | MaskedFrames
-    | NoisyWindows
-    | FirstWindows
-    | Bursts
-    | Recordings
-    | PredictionEntropy
-    | LayerEntropy
-    | EmbeddingDistance
-    | ResponseTime
-    | Latency
-    | HumanRaters,
-    Field(discriminator="name"),
-]
-__all__ = ["AnyProtocol", "Condition"]

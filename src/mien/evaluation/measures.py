@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +14,7 @@ from mien.errors import OptionError
 from mien.evaluation import categories, metrics
 from mien.evaluation._arrays import Floats, Numbers, double, floats, tensor
 from mien.layers.concordance import ccc
+from mien.registry import Registry, nearest
 
 Kind = Literal["categories", "dimensions"]
 
@@ -35,6 +35,43 @@ class Metric:
     higher_is_better: bool
     title: str
     score: Callable[[Numbers, Numbers], float | Floats]
+
+
+METRICS: Registry[Metric] = Registry(
+    "metric", group="mien.metrics", modules=("mien.evaluation.measures",)
+)
+Score = TypeVar("Score", bound=Callable[[Numbers, Numbers], float | Floats])
+
+
+def register_metric(
+    name: str, kind: Kind, *, title: str = "", higher_is_better: bool = True
+) -> Callable[[Score], Score]:
+    """Register a metric; decorate the function of ``scores`` and ``target`` that computes it.
+
+    Args:
+        name: by which an experiment asks for it.
+        kind: of the tasks that it scores; see `measure` for what the function is given.
+        title: for tables and figures; the name where empty.
+        higher_is_better: its direction.
+
+    Raises:
+        OptionError: the kind is unknown, or (the decorator) the name is taken.
+
+    Example:
+        >>> @register_metric("error_rate", "categories", higher_is_better=False)
+        ... def error_rate(scores, target):
+        ...     return 1 - categories.accuracy(scores, target)
+        >>> measure("error_rate", np.eye(2), np.array([0, 0]), kind="categories")
+        0.5
+    """
+    if kind not in get_args(Kind):
+        raise OptionError(f"no task is of kind {kind!r}", advice=nearest(kind, get_args(Kind)))
+
+    def register(score: Score) -> Score:
+        METRICS.register(name, Metric(kind, higher_is_better, title or name, score))
+        return score
+
+    return register
 
 
 def measure(name: str, scores: Numbers, target: Numbers, *, kind: Kind) -> float:
@@ -69,12 +106,11 @@ def measure_dimensions(name: str, scores: Numbers, target: Numbers) -> Floats:
 
 
 def _of_kind(name: str, kind: Kind) -> Metric:
-    fitting = ", ".join(known for known, metric in METRICS.items() if metric.kind == kind)
-    if name not in METRICS:
-        raise OptionError(f"no metric is called {name}", advice=f"for {kind} choose from {fitting}")
-    if METRICS[name].kind != kind:
+    metric = METRICS[name]
+    if metric.kind != kind:
+        fitting = ", ".join(known for known, other in METRICS.items() if other.kind == kind)
         raise OptionError(f"{name} does not score {kind}", advice=f"choose from {fitting}")
-    return METRICS[name]
+    return metric
 
 
 def _end_to_end(function: Callable[..., Tensor], scores: Numbers, target: Numbers) -> Floats:
@@ -102,29 +138,27 @@ def _of_dimensions(
     return Metric("dimensions", higher_is_better, title, partial(_end_to_end, function))
 
 
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        "accuracy": _of_categories("accuracy", categories.accuracy),
-        "f1_micro": _of_categories("micro F1", categories.f1_micro),
-        "f1_macro": _of_categories("macro F1", categories.f1_macro),
-        "uar": _of_categories("unweighted average recall", categories.unweighted_average_recall),
-        "ece": _of_categories(
-            "expected calibration error",
-            categories.expected_calibration_error,
-            higher_is_better=False,
-        ),
-        "ccc": _of_dimensions("concordance", ccc),
-        "ccc_by_sequence": Metric(
-            "dimensions", True, "concordance, mean over sequences", _by_sequence
-        ),
-        "pearson": _of_dimensions("Pearson's correlation", metrics.pearson),
-        "rmse": _of_dimensions("root mean squared error", metrics.rmse, higher_is_better=False),
-        "mae": _of_dimensions("mean absolute error", metrics.mae, higher_is_better=False),
-        "binary_accuracy": _of_dimensions(
-            "binary accuracy", partial(metrics.binary_accuracy, zeros=True)
-        ),
-        "binary_accuracy_without_zeros": _of_dimensions(
-            "binary accuracy without zeros", partial(metrics.binary_accuracy, zeros=False)
-        ),
-    }
-)
+_BUILT_IN = {
+    "accuracy": _of_categories("accuracy", categories.accuracy),
+    "f1_micro": _of_categories("micro F1", categories.f1_micro),
+    "f1_macro": _of_categories("macro F1", categories.f1_macro),
+    "uar": _of_categories("unweighted average recall", categories.unweighted_average_recall),
+    "ece": _of_categories(
+        "expected calibration error",
+        categories.expected_calibration_error,
+        higher_is_better=False,
+    ),
+    "ccc": _of_dimensions("concordance", ccc),
+    "ccc_by_sequence": Metric("dimensions", True, "concordance, mean over sequences", _by_sequence),
+    "pearson": _of_dimensions("Pearson's correlation", metrics.pearson),
+    "rmse": _of_dimensions("root mean squared error", metrics.rmse, higher_is_better=False),
+    "mae": _of_dimensions("mean absolute error", metrics.mae, higher_is_better=False),
+    "binary_accuracy": _of_dimensions(
+        "binary accuracy", partial(metrics.binary_accuracy, zeros=True)
+    ),
+    "binary_accuracy_without_zeros": _of_dimensions(
+        "binary accuracy without zeros", partial(metrics.binary_accuracy, zeros=False)
+    ),
+}
+for _name, _metric in _BUILT_IN.items():
+    METRICS.register(_name, _metric)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.evaluation._arrays import Numbers, double
-from mien.layers.concordance import ccc, known, moments
+from mien.layers.concordance import ccc, find_known, moments
 
 
 def pearson(
@@ -90,7 +90,7 @@ def binary_accuracy(prediction: Numbers, target: Numbers, *, zeros: bool, dim: i
     """
     scores, gold = double(prediction), double(target)
     _same_shape(scores, gold)
-    counts = known(gold, None) if zeros else known(gold, None) & (gold != 0)
+    counts = find_known(gold, None) if zeros else find_known(gold, None) & (gold != 0)
     right = ((scores > 0) == (gold > 0)).double()
     right = torch.where(scores.isnan(), float("nan"), right)
     return torch.where(counts, right, 0.0).sum(dim) / counts.sum(dim)
@@ -102,7 +102,7 @@ def _gap(
     """Prediction less target, zero where nothing counts; and how many count."""
     scores, gold = double(prediction), double(target)
     _same_shape(scores, gold)
-    mask = known(gold, valid)
+    mask = find_known(gold, valid)
     return torch.where(mask, scores - gold, 0.0), mask.sum(dim)
 
 

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from mien.datasets import Example
 from mien.layers.losses import UNLABELLED
-from mien.layers.time import sliding
 from mien.missing import Operation
-from mien.models import Model, Prediction
+from mien.models import Model, Prediction, predict_in_windows
 from mien.signals import Signals
-from mien.training import collate, mixed, stack_targets
+from mien.training import collate, mix_seeds, stack_targets
 
 BATCH = 32
 
@@ -74,12 +73,16 @@ def predict(
             neighbouring windows and averaged; None for whole sessions.
     """
     device = next(model.parameters()).device
-    asked = partial(sliding, model, window_steps=window, overlap=window // 2) if window else model
+    asked = (
+        partial(predict_in_windows, model, window_steps=window, overlap=window // 2)
+        if window
+        else model
+    )
     parts: list[dict[str, Tensor]] = []
     for number, start in enumerate(range(0, len(examples), BATCH)):
         signals, target = collate(examples[start : start + BATCH])
         if operation is not None:
-            generator = torch.Generator().manual_seed(mixed(seed, number))
+            generator = torch.Generator().manual_seed(mix_seeds(seed, number))
             signals = operation(signals, generator)
         steps = target.shape[1] if model.task.per == "frame" else None
         parts.append(_asked(model, asked, signals.to(device), steps, embeddings))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
@@ -28,8 +28,10 @@ from mien.missing import (
     Withhold,
 )
 from mien.models import Model
+from mien.registry import Registry
 from mien.schema import AUDIO, MODALITIES, VIDEO
-from mien.training import Settings, mixed
+from mien.settings import ByName, NamedSettings, register_settings
+from mien.training import mix_seeds
 
 EVERYTHING = "everything"
 MEAN = "mean"
@@ -110,10 +112,17 @@ class Condition:
     examples: Sequence[Example] | None = None
 
 
-class Protocol(Settings):
-    """Base of the protocols; a subclass has a ``name`` and says its conditions."""
+class Protocol(NamedSettings):
+    """Base of the protocols: a subclass says its conditions, or measures in a way of its own.
 
-    name: str
+    Example:
+        >>> @register_protocol("without_sound")
+        ... class WithoutSound(Protocol):
+        ...     def conditions(self, subject):
+        ...         yield Condition("without sound", operation=Withhold(("audio",)))
+        >>> PROTOCOLS["without_sound"]().name
+        'without_sound'
+    """
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """What to measure under."""
@@ -127,6 +136,27 @@ class Protocol(Settings):
         return rows
 
 
+PROTOCOLS: Registry[type[Protocol]] = Registry(
+    "protocol",
+    group="mien.protocols",
+    modules=("mien.evaluation.protocols", "mien.evaluation.inside", "mien.evaluation.raters"),
+)
+AnyProtocol = Annotated[Protocol, ByName(PROTOCOLS)]
+Registered = TypeVar("Registered", bound=Protocol)
+
+
+def register_protocol(name: str) -> Callable[[type[Registered]], type[Registered]]:
+    """Register a protocol; decorate its class, whose fields are its options.
+
+    Args:
+        name: by which an experiment asks for it.
+
+    Raises:
+        OptionError: (the decorator) the name is taken, or the class is no `Protocol`.
+    """
+    return register_settings(PROTOCOLS, Protocol, name)
+
+
 def _under(protocol: str, condition: Condition, subject: Subject, number: int) -> list[Row]:
     sums: dict[str, list[float]] = {}
     for repeat in range(condition.repeats):
@@ -135,7 +165,7 @@ def _under(protocol: str, condition: Condition, subject: Subject, number: int) -
                 subject.model,
                 subject.examples if condition.examples is None else condition.examples,
                 operation=condition.operation,
-                seed=mixed(subject.seed, number, repeat),
+                seed=mix_seeds(subject.seed, number, repeat),
                 window=subject.window,
             )
         )
@@ -166,6 +196,7 @@ def measured(answers: Answers, subject: Subject) -> dict[str, float]:
     return out
 
 
+@register_protocol("modalities")
 class _WithMean(Protocol):
     """A protocol whose conditions have a mean."""
 
@@ -183,18 +214,15 @@ class _WithMean(Protocol):
 class Modalities(_WithMean):
     """Everything, each modality alone, and the mean of these (SFAV, Table II; VAVL, Table 1)."""
 
-    name: Literal["modalities"] = "modalities"
-
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """Everything, then each alone."""
         for name, alone in each_alone(subject):
             yield Condition(name, operation=alone)
 
 
+@register_protocol("without_each")
 class WithoutEach(Protocol):
     """Everything, and each modality missing (MMTE, Table 2)."""
-
-    name: Literal["without_each"] = "without_each"
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """Everything, then without each."""
@@ -204,10 +232,9 @@ class WithoutEach(Protocol):
                 yield Condition(f"without {one}", operation=Withhold((one,)))
 
 
+@register_protocol("replaced_by_noise")
 class ReplacedByNoise(_WithMean):
     """Everything, and each modality beside noise in place of the others (SFAV, third setting)."""
-
-    name: Literal["replaced_by_noise"] = "replaced_by_noise"
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """Everything, then each with noise beside it."""
@@ -219,28 +246,29 @@ class ReplacedByNoise(_WithMean):
                 yield Condition(f"{one} beside noise", operation=noise)
 
 
+@register_protocol("masked_frames")
 class MaskedFrames(Protocol):
-    """A share of the frames is masked at random (VAVL, Figures 2 and 3).
+    """Mask a random fraction of the frames (VAVL, Figures 2 and 3).
 
     Attributes:
-        shares: how much.
+        fractions: how much.
         of: in which modality.
         repeats: draws.
     """
 
-    name: Literal["masked_frames"] = "masked_frames"
-    shares: Levels = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    fractions: Levels = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     of: Sides = ("audio", "video", "both")
     repeats: Annotated[int, Field(ge=1)] = 1
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Each share in each modality."""
+        """Each fraction in each modality."""
         for side in self.of:
-            for share in self.shares:
-                masked = MaskFrames(share, _SIDES[side]) if share else None
-                yield Condition(f"{side} masked", share, masked, self.repeats if share else 1)
+            for fraction in self.fractions:
+                masked = MaskFrames(fraction, _SIDES[side]) if fraction else None
+                yield Condition(f"{side} masked", fraction, masked, self.repeats if fraction else 1)
 
 
+@register_protocol("noisy_windows")
 class NoisyWindows(Protocol):
     """Windows in random places are replaced by Gaussian noise (MATER, Figures 5 to 8).
 
@@ -251,7 +279,6 @@ class NoisyWindows(Protocol):
         repeats: draws; the paper takes ten.
     """
 
-    name: Literal["noisy_windows"] = "noisy_windows"
     windows: Annotated[int, Field(ge=1)] = 8
     seconds: Annotated[float, Field(gt=0)] = 0.5
     of: Sides = ("audio", "video", "both")
@@ -266,6 +293,7 @@ class NoisyWindows(Protocol):
                 yield Condition(f"noise in {side}", float(count), noise, repeats)
 
 
+@register_protocol("first_windows")
 class FirstWindows(Protocol):
     """Only the beginning is presented, to all modalities and to each alone (MATER, Figures 9, 10).
 
@@ -276,7 +304,6 @@ class FirstWindows(Protocol):
         windows: how many there are at most.
     """
 
-    name: Literal["first_windows"] = "first_windows"
     seconds: Annotated[float, Field(gt=0)] = 0.5
     windows: Annotated[int, Field(ge=1)] = 8
 
@@ -288,6 +315,7 @@ class FirstWindows(Protocol):
                 yield Condition(name, float(count), both(alone, first))
 
 
+@register_protocol("bursts")
 class Bursts(Protocol):
     """A stretch is masked, as when a face is turned away.
 
@@ -297,7 +325,6 @@ class Bursts(Protocol):
         repeats: draws of the place.
     """
 
-    name: Literal["bursts"] = "bursts"
     seconds: Levels = (0.5, 1.0, 2.0)
     of: tuple[Literal["audio", "video"], ...] = ("audio", "video")
     repeats: Annotated[int, Field(ge=1)] = 5
@@ -309,6 +336,7 @@ class Bursts(Protocol):
                 yield Condition(f"burst in {side}", seconds, Burst(side, seconds), self.repeats)
 
 
+@register_protocol("recordings")
 class Recordings(Protocol):
     """The recordings themselves were degraded before anything was extracted from them.
 
@@ -316,7 +344,6 @@ class Recordings(Protocol):
         variants: names of the data set's degraded variants, None for all.
     """
 
-    name: Literal["recordings"] = "recordings"
     variants: tuple[str, ...] | None = None
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:

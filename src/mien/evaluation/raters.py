@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +13,14 @@ from mien.errors import OptionError
 from mien.evaluation.categories import accuracy
 from mien.evaluation.humans import Rated, recognition
 from mien.evaluation.predict import predict
-from mien.evaluation.protocols import NO_LEVEL, Protocol, Row, Subject, each_alone
+from mien.evaluation.protocols import (
+    NO_LEVEL,
+    Protocol,
+    Row,
+    Subject,
+    each_alone,
+    register_protocol,
+)
 from mien.schema import AUDIO, VIDEO
 
 _SHOWN: Mapping[frozenset[str], Presentation] = MappingProxyType(
@@ -26,6 +32,7 @@ _SHOWN: Mapping[frozenset[str], Presentation] = MappingProxyType(
 )
 
 
+@register_protocol("human_raters")
 class HumanRaters(Protocol):
     """How often the acted emotion is told, by the raters of the clips and by the model.
 
@@ -33,8 +40,6 @@ class HumanRaters(Protocol):
     with everything, and with each modality alone. Both are counted over the clips that the model
     answers under that condition. MATER sets its Table 2 beside the plurality of CREMA-D's raters.
     """
-
-    name: Literal["human_raters"] = "human_raters"
 
     def measure(self, subject: Subject) -> list[Row]:
         """Accuracy of the plurality of the raters, of a single rater, and of the model.

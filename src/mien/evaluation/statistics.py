@@ -6,6 +6,7 @@ person are not independent.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -21,6 +22,7 @@ from mien.errors import OptionError
 from mien.evaluation._arrays import Floats
 
 Alternative = Literal["two-sided", "greater", "less"]
+PAIRED, CORRECTED, WELCH = "paired t", "corrected resampled t", "Welch's t"
 _ONE = "_row"
 
 
@@ -178,6 +180,49 @@ def t_test(
     return TTest(nothing.difference, float(found.statistic), float(found.df), float(found.pvalue))
 
 
+def corrected_t_test(
+    differences: ArrayLike, *, overlap: float, alternative: Alternative = "two-sided"
+) -> TTest:
+    """Test paired differences of splits that share test items: the corrected resampled t-test.
+
+    ``t = mean / sqrt((1 / k + overlap) * variance)`` with ``k - 1`` degrees of freedom. Where the
+    test parts of splits overlap their results are correlated, and the usual test takes chance for
+    a difference far too often. Nadeau and Bengio (2003), "Inference for the generalization error",
+    Machine Learning 52, 239-281, section 3, equation 9 and the statistic of section 4.
+
+    Args:
+        differences: ``(k,)`` of two models, one for each split.
+        overlap: size of a test part divided by that of a training part, above 0; where splits
+            differ, the mean.
+        alternative: ``greater`` asks whether the differences are above 0.
+
+    Returns:
+        The test; t and p are NaN with fewer than two splits, or where all differences are alike.
+
+    Raises:
+        OptionError: the overlap is no number above 0.
+
+    Example:
+        >>> found = corrected_t_test([1.0, 2.0, 3.0, 2.0], overlap=0.25)
+        >>> round(found.t, 3), found.freedom  # 2 / sqrt((1/4 + 1/4) * 2/3)
+        (3.464, 3.0)
+    """
+    if not 0 < overlap < math.inf:
+        raise OptionError(
+            f"the overlap of splits is {overlap}",
+            advice="give the size of the test part divided by that of the training part",
+        )
+    gaps = np.asarray(differences, dtype=np.float64)
+    count = len(gaps)
+    mean = float(gaps.mean()) if count else float("nan")
+    if count < 2 or np.ptp(gaps) == 0:
+        return TTest(mean, *(float("nan"),) * 3)
+    t = mean / math.sqrt((1 / count + overlap) * gaps.var(ddof=1))
+    tails = {"greater": stats.t.sf(t, count - 1), "less": stats.t.cdf(t, count - 1)}
+    p = tails.get(alternative, 2 * stats.t.sf(abs(t), count - 1))
+    return TTest(mean, t, float(count - 1), float(p))
+
+
 def holm(p: ArrayLike) -> Floats:
     """Holm's adjustment of several p-values; NaN is no test, and stays NaN.
 
@@ -204,9 +249,10 @@ def compare(
     by: str,
     against: str | None = None,
     over: Sequence[str] = (),
+    overlap: float | None = None,
     alternative: Alternative = "two-sided",
 ) -> pd.DataFrame:
-    """Which models differ: t-tests over runs, adjusted for their number.
+    """Test which models differ: t-tests over runs, adjusted for their number.
 
     Args:
         results: one row per run.
@@ -215,21 +261,31 @@ def compare(
         against: the model that all others are compared with. Nothing compares every two.
         over: the columns that say which runs pair up (seed, fold). Without any the runs are taken
             as independent.
+        overlap: where test people come back in several folds, the size of a test part divided by
+            that of a training part: then `corrected_t_test` is used. None where nobody is tested
+            twice.
         alternative: ``greater`` asks whether the model's value is above the other's.
 
     Returns:
         One row per pair: ``model``, ``against``, ``runs`` (pairs, or runs of the model with fewer),
-        ``difference`` of the means, ``t``, ``p``, ``p_holm``.
+        ``difference`` of the means, ``test`` (which one: ``paired t``, ``corrected resampled t``
+        or ``Welch's t``), ``t``, ``p``, ``p_holm``.
 
     Raises:
-        OptionError: a column or the model is not there, or two runs of one model cannot be told
-            apart by ``over``.
+        OptionError: a column or the model is not there, two runs of one model cannot be told apart
+            by ``over``, or there is an overlap but nothing that pairs up.
     """
+    if overlap is not None and not over:
+        raise OptionError(
+            "runs whose test people overlap can only be compared in pairs",
+            advice="name the columns that say which runs pair up",
+        )
     _check_columns(results, [value, by, *over])
     pairs = _pairs([str(name) for name in results[by].unique()], against)
     runs = _runs(results.dropna(subset=[value]), value, by, list(over))
-    rows = [_compare_two(runs, pair, bool(over), alternative) for pair in pairs]
-    columns = ["model", "against", "runs", "difference", "t", "p"]
+    name = WELCH if not over else PAIRED if overlap is None else CORRECTED
+    rows = [_compare_two(runs, pair, name, overlap, alternative) for pair in pairs]
+    columns = ["model", "against", "runs", "difference", "test", "t", "p"]
     table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=holm(table["p"]))
 
@@ -323,14 +379,21 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _compare_two(
-    runs: pd.DataFrame, pair: tuple[str, str], paired: bool, alternative: Alternative
+    runs: pd.DataFrame,
+    pair: tuple[str, str],
+    test: str,
+    overlap: float | None,
+    alternative: Alternative,
 ) -> tuple[Any, ...]:
     both = runs.reindex(columns=list(pair))
-    if paired:
+    if test != WELCH:
         both = both.dropna()
     first, second = (both[name].dropna().to_numpy() for name in pair)
     count = min(len(first), len(second))
     if not count:
-        return (*pair, 0, *(float("nan"),) * 3)
-    found = t_test(first, second, paired=paired, alternative=alternative)
-    return (*pair, count, found.difference, found.t, found.p)
+        return (*pair, 0, float("nan"), test, *(float("nan"),) * 2)
+    if overlap is None:
+        found = t_test(first, second, paired=test == PAIRED, alternative=alternative)
+    else:
+        found = corrected_t_test(first - second, overlap=overlap, alternative=alternative)
+    return (*pair, count, found.difference, test, found.t, found.p)

@@ -17,7 +17,7 @@ from mien.datasets import ravdess_voices
 from mien.errors import OptionError
 from mien.features.sequences import SequenceExtractor
 from mien.media import Decoder, Samples
-from mien.missing.raw import RawOperation, raw_operation, speech_power
+from mien.missing.raw import RawOperation, create_raw_operation, speech_power
 
 CLEAN = "clean"
 CONDITIONS: Mapping[str, tuple[str, dict[str, object]]] = MappingProxyType(
@@ -68,7 +68,7 @@ def operation(condition: str, data: Path) -> RawOperation:
     name, options = CONDITIONS[condition]
     if name == "babble":
         options = options | {"mix": babble(data / "ravdess_audio")}
-    return raw_operation(name, **options)
+    return create_raw_operation(name, **options)
 
 
 @cache

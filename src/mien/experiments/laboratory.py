@@ -16,8 +16,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from mien.errors import InputError, OptionError
-from mien.evaluation.inside import AnyProtocol
-from mien.evaluation.protocols import Protocol
+from mien.evaluation.protocols import AnyProtocol, Protocol
 from mien.evaluation.statistics import compare as compared
 from mien.experiments.comparisons import all_tested, as_one, blocks
 from mien.experiments.loading import load_experiment, parts_of, shipped
@@ -163,7 +162,7 @@ def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) 
 
     Args:
         run: its folder, the one that holds ``run.json``.
-        protocol: a name, or YAML such as ``{name: masked_frames, shares: [0.5]}``.
+        protocol: a name, or YAML such as ``{name: masked_frames, fractions: [0.5]}``.
         data: see `reproduce`.
 
     Returns:

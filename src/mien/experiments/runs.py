@@ -33,7 +33,7 @@ from mien.experiments.predictions import said
 from mien.experiments.sources import AnySource, Places, Source
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
-from mien.missing import Operation, Withhold, hide_important, importance, operation
+from mien.missing import Operation, Withhold, create_operation, hide_important, measure_importance
 from mien.models import Model, create_model
 from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
 
@@ -212,8 +212,8 @@ def _learn(
         partial(_score, select, given.dev, run.entry.window) if given.dev else None,
         operation=_operation(run, given),
         folder=run.path,
-        mark=mark(run.described()),
-        tell=tell,
+        fingerprint=mark(run.described()),
+        on_progress=tell,
     )
     train(model, plan, fabric)
     if fabric is not None and not fabric.is_global_zero:
@@ -239,7 +239,7 @@ def _score(metric: str, dev: Sequence[Example], window: int | None, model: Model
 def _operation(run: Run, given: Material) -> Operation | None:
     hiding, named = run.treatment.hide_important, run.treatment.operation
     if named is not None:
-        return operation(named.name, **named.options)
+        return create_operation(named.name, **named.options)
     if hiding is None:
         return None
     first = replace(
@@ -251,7 +251,7 @@ def _operation(run: Run, given: Material) -> Operation | None:
     execute(first)
     model.load_state_dict(load_file(first.path / WEIGHTS))
     losses = _losses(model.eval(), given.dev or given.train, first.entry.window)
-    rises = importance(losses.pop(""), losses)
+    rises = measure_importance(losses.pop(""), losses)
     rising = {name: rise for name, rise in rises.items() if rise > hiding.above}
     if not rising:
         return None

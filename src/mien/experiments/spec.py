@@ -15,18 +15,20 @@ from pydantic import (
 )
 
 from mien.errors import MienError
-from mien.evaluation.inside import AnyProtocol
 from mien.evaluation.measures import METRICS
 from mien.evaluation.postprocess import STEPS, Step
+from mien.evaluation.protocols import AnyProtocol
 from mien.experiments.sources import AnySource
-from mien.missing import OPERATIONS, operation
+from mien.missing import create_operation
 from mien.models import list_models
 from mien.training import Settings, Training
 
 
 def _metric(name: str) -> str:
-    if name not in METRICS:
-        raise ValueError(f"no metric is called {name}; choose from {sorted(METRICS)}")
+    try:
+        METRICS[name]
+    except MienError as error:
+        raise ValueError(str(error)) from error
     return name
 
 
@@ -122,12 +124,8 @@ class Treatment(Settings):
     def _known(self) -> Treatment:
         if self.operation is None:
             return self
-        if self.operation.name not in OPERATIONS:
-            raise ValueError(
-                f"no operation is called {self.operation.name}; choose from {sorted(OPERATIONS)}"
-            )
         try:
-            operation(self.operation.name, **self.operation.options)
+            create_operation(self.operation.name, **self.operation.options)
         except MienError as error:
             raise ValueError(str(error)) from error
         return self

@@ -73,7 +73,7 @@ def similarities(queries: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
     return torch.where(mask, products.masked_fill(~mask, lowest).softmax(dim=-1), 0.0)
 
 
-class CrossAttention(nn.Module):
+class CrossModalAttention(nn.Module):
     """Attention of one sequence to another, with projections that have no bias.
 
     Args:
@@ -131,11 +131,11 @@ class CrossBlock(nn.Module):
         self.residual = residual
         self.normalise_queries = nn.LayerNorm(width)
         self.normalise_keys = nn.LayerNorm(other)
-        self.attention = CrossAttention(width, other, heads)
+        self.attention = CrossModalAttention(width, other, heads)
         self.normalise = nn.LayerNorm(width)
 
-    def attended(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
-        """As `CrossAttention.forward`, normalised before and with the residual if it is on."""
+    def attend(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
+        """As `CrossModalAttention.forward`, normalised before and with the residual if it is on."""
         found = self.attention(self.normalise_queries(sequence), self.normalise_keys(other), valid)
         return sequence + found if self.residual else cast(Tensor, found)
 
@@ -163,8 +163,8 @@ class CrossTransformer(CrossBlock):
         )
 
     def forward(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
-        """As `CrossAttention.forward`."""
-        found = self.attended(sequence, other, valid)
+        """As `CrossModalAttention.forward`."""
+        found = self.attend(sequence, other, valid)
         out: Tensor = found + self.perceptron(self.normalise(found))
         return out
 

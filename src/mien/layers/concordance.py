@@ -96,7 +96,7 @@ def ccc_loss(
     return 1 - kept / defined.sum().clamp(min=1)
 
 
-def known(target: Tensor, valid: Tensor | None) -> Tensor:
+def find_known(target: Tensor, valid: Tensor | None) -> Tensor:
     """Where a step counts: it has a label and nothing says otherwise."""
     labelled = ~target.isnan()
     return labelled if valid is None else labelled & valid
@@ -121,7 +121,7 @@ def moments(
         raise ValueError(
             f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} differ in shape"
         )
-    mask = known(target, valid)
+    mask = find_known(target, valid)
     count = mask.sum(dim, keepdim=True)
     mean_a, apart_a = _centre(prediction, mask, count, dim)
     mean_b, apart_b = _centre(target, mask, count, dim)

@@ -23,8 +23,7 @@ Where the paper is silent:
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import torch
@@ -36,50 +35,6 @@ from mien.layers.dropout import attention, dropout
 from mien.layers.steps import Steps, at
 
 RUN = 64  # queries that are masked together
-
-# What the released code of MulT, and AuxFormer after it, calls the parameters of a layer.
-_OFFICIAL_PARTS = {
-    "self_attn.in_proj_weight": "attention.in_weight",
-    "self_attn.in_proj_bias": "attention.in_bias",
-    "alpha": "alpha",
-} | {
-    f"{official}.{part}": f"{ours}.{part}"
-    for part in ("weight", "bias")
-    for official, ours in (
-        ("self_attn.out_proj", "attention.out"),
-        ("fc1", "widen"),
-        ("fc2", "narrow"),
-        ("layer_norms.0", "attention_norm"),
-        ("layer_norms.1", "feedforward_norm"),
-    )
-}
-_OFFICIAL_BUFFERS = frozenset({"version", "embed_positions._float_tensor"})  # empty, never used
-
-
-def official_name(key: str) -> str | None:
-    """Our name of a parameter of an official transformer; None for a dead buffer.
-
-    Raises:
-        KeyError: an official transformer has no such parameter.
-    """
-    if key in _OFFICIAL_BUFFERS:
-        return None
-    if key in {"layer_norm.weight", "layer_norm.bias"}:
-        return key.removeprefix("layer_")
-    layer = re.fullmatch(r"layers\.(\d+)\.(.+)", key)
-    if not layer:
-        raise KeyError(key)
-    return f"layers.{layer[1]}.{_OFFICIAL_PARTS[layer[2]]}"
-
-
-def official_depth(keys: Iterable[str], prefix: str) -> int:
-    """Number of layers of the official transformer whose parameters begin with `prefix`."""
-    numbers = {
-        key.removeprefix(f"{prefix}layers.").split(".")[0]
-        for key in keys
-        if key.startswith(f"{prefix}layers.")
-    }
-    return len(numbers)
 
 
 def sinusoids(time: int, width: int, like: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
 
     Args:
         values: any shape.
-        rate: share that is zeroed, from 0 to 1.
+        rate: fraction that is zeroed, from 0 to 1.
         training: otherwise the values come back as they are.
 
     Returns:

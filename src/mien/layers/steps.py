@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.masked import zeroed
-from mien.layers.time import given, grid_of, step_under, take
+from mien.layers.masked import zero_missing
+from mien.layers.time import grid_of, select_present, step_under, take
 from mien.signals import Sequence, Signals
 
 
@@ -62,7 +62,7 @@ def at(values: Tensor, index: Tensor) -> Tensor:
     return values[torch.arange(len(values), device=values.device), index]
 
 
-def cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
+def clean_values(name: str, sequence: Sequence, size: int) -> Tensor:
     """``(batch, time, size)`` of a modality, zero where it was not observed.
 
     Raises:
@@ -71,10 +71,10 @@ def cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
     values = sequence.values.flatten(2)
     if values.shape[-1] != size:
         raise OptionError(f"{name} has {values.shape[-1]} features, the model was made for {size}")
-    return zeroed(values, sequence.valid)
+    return zero_missing(values, sequence.valid)
 
 
-def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, Steps]:
+def fill_with_zeros(signals: Signals, modalities: Mapping[str, int]) -> dict[str, Steps]:
     """The modalities with zeros in place of what is missing, item by item.
 
     The zeros of a missing modality last as many steps as the item's longest observed modality, so
@@ -88,7 +88,7 @@ def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, St
     Raises:
         OptionError: a modality has another number of features than the model was made for.
     """
-    seen = given(signals, modalities)
+    seen = select_present(signals, modalities)
     parts = list(seen.values())
     lengths = torch.stack([length(sequence.valid) for sequence in parts])
     order = torch.arange(len(parts), device=lengths.device).unsqueeze(1)
@@ -105,7 +105,7 @@ def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, St
             steps[name] = Steps(like.new_zeros(*shape, size), stand_in, nothing, hops[longest])
             continue
         observed = seen[name].valid
-        values = cleaned(name, seen[name], size)
+        values = clean_values(name, seen[name], size)
         hop = torch.full_like(hops[longest], seen[name].hop)
         here = observed.any(dim=1)
         if bool(here.all()):
@@ -119,7 +119,7 @@ def zero_filled(signals: Signals, modalities: Mapping[str, int]) -> dict[str, St
     return steps
 
 
-def on_one_grid(
+def resample_to_grid(
     hidden: Mapping[str, Tensor], steps: Mapping[str, Steps], signals: Signals
 ) -> list[Tensor]:
     """Sequences of different hop on the grid of the batch, by the step under its step's middle.
@@ -135,7 +135,7 @@ def on_one_grid(
         ``(batch, steps of the grid, width)`` each, in the order of `hidden`. After its
         last valid step a modality keeps the value that it had there.
     """
-    hop, time = grid_of(given(signals, steps).values())
+    hop, time = grid_of(select_present(signals, steps).values())
     found = []
     for name, values in hidden.items():
         index = step_under(time, hop, steps[name].hop)
@@ -143,14 +143,14 @@ def on_one_grid(
     return found
 
 
-def observed_on_grid(steps: Mapping[str, Steps], signals: Signals) -> dict[str, Tensor]:
+def find_observed(steps: Mapping[str, Steps], signals: Signals) -> dict[str, Tensor]:
     """``(batch, steps of the grid)`` bool by modality: was it observed there; not behind its end.
 
     Args:
         steps: see `on_one_grid`.
         signals: likewise.
     """
-    known = given(signals, steps)
+    known = select_present(signals, steps)
     hop, time = grid_of(known.values())
     found = {}
     for name in known:

@@ -6,19 +6,16 @@ A step of a sequence stands for the span ``[index * hop, (index + 1) * hop)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mien.errors import NothingPresent, OptionError
-from mien.layers.masked import zeroed
+from mien.errors import NothingPresent
+from mien.layers.masked import zero_missing
 from mien.signals import Sequence, Signals
-
-if TYPE_CHECKING:  # models stand on layers, not the other way round
-    from mien.models._base import Prediction
 
 CLOSE = 1e-6  # of a step: rounding of hops such as 0.1 must not move a step
 
@@ -98,7 +95,7 @@ def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tenso
     return (middle * ratio.unsqueeze(-1) + CLOSE).floor().long()
 
 
-def given(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
+def select_present(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
     """Those of some modalities that are there, in this order; one without a step is not."""
     known = {name: signals[name] for name in modalities if name in signals}
     return {name: sequence for name, sequence in known.items() if sequence.valid.shape[1]}
@@ -114,7 +111,7 @@ def grid_of(sequences: Collection[Sequence]) -> tuple[float, int]:
         sequences: at least one.
     """
     hop = min(sequence.hop for sequence in sequences)
-    return hop, max(_length(sequence, hop) for sequence in sequences)
+    return hop, max(count_steps(sequence, hop) for sequence in sequences)
 
 
 def align(
@@ -135,7 +132,7 @@ def align(
     Raises:
         NothingPresent: there is none of these modalities.
     """
-    known = given(signals, modalities)
+    known = select_present(signals, modalities)
     if not known:
         raise NothingPresent("none of the model's modalities is there")
     grid, steps = grid_of(known.values())
@@ -160,7 +157,7 @@ def align(
     return Aligned(values, valid, hop, lengths - 1, grid, steps)
 
 
-def _length(sequence: Sequence, hop: float) -> int:
+def count_steps(sequence: Sequence, hop: float) -> int:
     """Steps of another hop whose middle lies within a sequence; at least one."""
     return max(1, math.ceil(sequence.valid.shape[1] * sequence.hop / hop - 0.5 - CLOSE))
 
@@ -177,7 +174,7 @@ def _resample(
     last = sequence.valid.shape[1] - 1
     features = sequence.values.flatten(2)
     if steps == last + 1 and bool((hop == sequence.hop).all()):  # it is on this grid
-        return zeroed(features, sequence.valid), sequence.valid
+        return zero_missing(features, sequence.valid), sequence.valid
     index = step_under(steps, hop, sequence.hop)
     inside = index <= last
     index = index.clamp(max=last)
@@ -194,183 +191,3 @@ def _resample(
     share = torch.where(both, offset.abs(), 0.0).unsqueeze(-1).to(values.dtype)
     beside = torch.where(both.unsqueeze(-1), take(features, other), 0.0)
     return values + share * (beside - values), valid
-
-
-def window_starts(
-    length: int, window: int, stride: int, multiple: int = 1, *, fixed: bool = False
-) -> list[int]:
-    """Where windows start so that they cover a length; the last one ends with it.
-
-    Args:
-        length: steps to cover.
-        window: steps of a window.
-        stride: steps from one start to the next; a multiple of `multiple` if the starts are fixed.
-        multiple: every start is a multiple of this.
-        fixed: start at every stride instead, whatever the length; the last ones go beyond it.
-    """
-    if fixed:
-        return list(range(0, length, stride))
-    if length <= window:
-        return [0]
-    last = math.ceil((length - window) / multiple) * multiple
-    return [*range(0, last, stride), last]
-
-
-def sliding(
-    model: Callable[[Signals], Prediction],
-    signals: Signals,
-    window_steps: int,
-    overlap: int,
-    *,
-    fill: float = math.nan,
-    fixed: bool = False,
-    windows_at_once: int = 64,
-) -> Prediction:
-    """Run a model per frame in windows that overlap, and average where they do.
-
-    Each item is covered up to its last observed step, so that the padding of a batch changes
-    nothing; the last window is moved back to end there. Windows in which an item has nothing are
-    left out.
-
-    Fixed windows are those of a stream, which knows neither where an item ends nor whether anything
-    of it is still to come: one starts at every stride, those in the last window too; what is behind
-    the end is not valid; none is left out, so that the model must bear an item without anything.
-
-    Args:
-        model: gives scores per frame on the finest hop.
-        signals: of any length.
-        window_steps: steps of a window on the finest hop, as the model's number of positions.
-        overlap: steps that two neighbours share, from 0 to ``window_steps - 1``.
-        fill: the score of steps that no window covers.
-        fixed: start windows at 0, stride, 2 * stride, … over the whole time.
-        windows_at_once: largest batch that the model is given.
-
-    Returns:
-        Scores ``(batch, time, names)`` and by modality, averaged; no attention, no embeddings.
-
-    Raises:
-        OptionError: the windows do not overlap as they can, or the model answers per clip.
-        NothingPresent: nobody has anything.
-    """
-    if not 0 <= overlap < window_steps:
-        raise OptionError(f"windows of {window_steps} steps cannot overlap by {overlap}")
-    names = getattr(model, "modalities", signals)
-    signals = Signals({name: signals[name] for name in names if name in signals})
-    grid = min((sequence.hop for sequence in signals.values()), default=1.0)
-    time = max((_length(sequence, grid) for sequence in signals.values()), default=0)
-    places = _places(signals, grid, window_steps, window_steps - overlap, time if fixed else None)
-    if not places:
-        raise NothingPresent("nothing was observed", advice="give audio, video or both")
-    sums = _Sums(signals.batch, time)
-    for first in range(0, len(places), windows_at_once):
-        some = places[first : first + windows_at_once]
-        prediction = model(_cut(signals, some, grid, window_steps))
-        sums.add(prediction, some, window_steps)
-    return sums.mean(fill)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """One window of one item."""
-
-    item: int
-    start: int
-
-
-def _places(
-    signals: Signals, grid: float, window: int, stride: int, whole: int | None
-) -> list[_Place]:
-    """Windows by item; fixed ones over a whole time if that is given."""
-    coarsest = max(sequence.hop for sequence in signals.values()) if signals else grid
-    multiple = max(1, round(coarsest / grid))  # so that no window cuts a coarse step in two
-    stride = max(multiple, stride // multiple * multiple)
-    if whole is not None:
-        anything = any(bool(s.valid.any()) for s in signals.values())
-        starts = window_starts(whole, window, stride, multiple, fixed=True) if anything else []
-        return [_Place(item, start) for item in range(signals.batch) for start in starts]
-    places = []
-    for item in range(signals.batch):
-        # Half-open spans of what was observed, in steps of the grid.
-        seen = torch.cat(
-            [
-                torch.stack([at * ratio, (at + 1) * ratio], dim=1)
-                for s in signals.values()
-                for ratio, at in [(s.hop / grid, s.valid[item].nonzero().flatten().double().cpu())]
-            ]
-        )
-        if not len(seen):
-            continue
-        length = math.ceil(float(seen.max()) - CLOSE)
-        for start in window_starts(length, window, stride, multiple):
-            within = (seen[:, 0] < start + window - CLOSE) & (seen[:, 1] > start + CLOSE)
-            if bool(within.any()):
-                places.append(_Place(item, start))
-    return places
-
-
-def _cut(signals: Signals, places: list[_Place], grid: float, window: int) -> Signals:
-    """The windows as a batch of their own; steps behind the end are not valid."""
-    cut = {}
-    for name, sequence in signals.items():
-        ratio, device = sequence.hop / grid, sequence.valid.device
-        count = max(1, math.floor(window / ratio + 0.5))
-        starts = torch.tensor([round(place.start / ratio) for place in places], device=device)
-        items = torch.tensor([place.item for place in places], device=device).unsqueeze(1)
-        index = starts.unsqueeze(1) + torch.arange(count, device=device)
-        inside = index < sequence.valid.shape[1]
-        index = index.clamp(max=sequence.valid.shape[1] - 1)
-        cut[name] = replace(
-            sequence,
-            values=sequence.values[items, index],
-            valid=sequence.valid[items, index] & inside,
-        )
-    return Signals(cut)
-
-
-class _Sums:
-    """Sums of scores by step, and how many windows gave one."""
-
-    def __init__(self, batch: int, time: int) -> None:
-        self.batch, self.time = batch, time
-        self.totals: dict[str | None, Tensor] = {}
-        self.counts: Tensor | None = None
-        self.prediction: Prediction | None = None
-
-    def add(self, prediction: Prediction, places: list[_Place], window: int) -> None:
-        scores = prediction.scores
-        if scores.ndim != 3:
-            raise OptionError("windows need a model that answers per frame")
-        steps = min(window, scores.shape[1])
-        device = scores.device
-        starts = torch.tensor([place.start for place in places], device=device).unsqueeze(1)
-        items = torch.tensor([place.item for place in places], device=device).unsqueeze(1)
-        step = starts + torch.arange(steps, device=device)
-        inside = step < self.time
-        index = (items * self.time + step)[inside]
-        self.prediction = prediction
-        if self.counts is None:
-            self.counts = torch.zeros(self.batch * self.time, device=device)
-        self.counts = self.counts.index_add(0, index, torch.ones(len(index), device=device))
-        for name, given in ((None, scores), *prediction.by_modality.items()):
-            if name not in self.totals:
-                self.totals[name] = given.new_zeros(self.batch * self.time, given.shape[-1])
-            self.totals[name] = self.totals[name].index_add(0, index, given[:, :steps][inside])
-
-    def mean(self, fill: float) -> Prediction:
-        assert self.counts is not None
-        assert self.prediction is not None
-        count = self.counts.unsqueeze(1)
-        means = {
-            name: torch.where(count > 0, total / count.clamp(min=1), fill).view(
-                self.batch, self.time, -1
-            )
-            for name, total in self.totals.items()
-        }
-        by_modality = {name: mean for name, mean in means.items() if name is not None}
-        return replace(
-            self.prediction,
-            scores=means[None],
-            by_modality=by_modality,
-            attention={},
-            embeddings={},
-        )

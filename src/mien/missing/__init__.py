@@ -7,13 +7,14 @@ same seed gives the same result. What is taken away is ``valid=False``; only sof
 change values, and what they change stays valid. What was not observed before is not observed after.
 """
 
-from mien.missing._base import Operation, anything
+from mien.missing._base import Operation, has_any
+from mien.missing.chain import Chain
 from mien.missing.dropout import DROPOUT_KINDS, ModalityDropout
 from mien.missing.frames import Burst, KeepFirst, MaskFrames
-from mien.missing.important import hide_important, importance
+from mien.missing.important import hide_important, measure_importance
 from mien.missing.noise import NoiseWindows
-from mien.missing.registry import OPERATIONS, Chain, operation
-from mien.missing.unpaired import unpair, unpaired_kinds
+from mien.missing.registry import OPERATIONS, create_operation, register_operation
+from mien.missing.unpaired import assign_kinds, unpair
 from mien.missing.whole import (
     Withhold,
     WithholdPerBatch,
@@ -35,12 +36,13 @@ __all__ = [
     "Withhold",
     "WithholdPerBatch",
     "WithholdPerSample",
-    "anything",
+    "assign_kinds",
     "check_withheld",
+    "create_operation",
+    "has_any",
     "hide_important",
-    "importance",
-    "operation",
+    "measure_importance",
+    "register_operation",
     "unpair",
-    "unpaired_kinds",
     "withhold",
 ]

@@ -17,7 +17,7 @@ CLOSE = 1e-6  # of a step: rounding of hops such as 0.1 must not move a step
 
 @dataclass(frozen=True)
 class Operation(ABC):
-    """A way of taking away, called with signals and the generator of all that is random in it.
+    """Base of the operations: called with signals and the generator of all that is random in it.
 
     Random numbers are drawn where the generator lives, so that signals on another device get the
     same ones.
@@ -25,10 +25,10 @@ class Operation(ABC):
 
     @abstractmethod
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals with something taken away; the input stays as it is."""
+        """Take something away from signals; the input stays as it is."""
 
     def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
-        """A training batch, which some operations make larger than the one given.
+        """Apply the operation to a training batch, which some make larger than the one given.
 
         Returns:
             The signals, and ``rows`` ``(items,)`` int64: from which item of the given batch each
@@ -37,16 +37,16 @@ class Operation(ABC):
         Raises:
             NothingPresent: the signals hold no modality at all.
         """
-        return self(signals, generator), every_row(signals)
+        return self(signals, generator), index_rows(signals)
 
 
-def every_row(signals: Signals) -> Tensor:
-    """``(batch,)`` int64: the index of each item."""
-    return torch.arange(signals.batch, device=anything(signals).device)
+def index_rows(signals: Signals) -> Tensor:
+    """Return the index of each item, ``(batch,)`` int64."""
+    return torch.arange(signals.batch, device=has_any(signals).device)
 
 
-def anything(signals: Signals) -> Tensor:
-    """``(batch,)`` bool: who has any observation of any modality.
+def has_any(signals: Signals) -> Tensor:
+    """Find who has any observation of any modality, ``(batch,)`` bool.
 
     Raises:
         NothingPresent: the signals hold no modality at all.
@@ -54,8 +54,8 @@ def anything(signals: Signals) -> Tensor:
     return torch.stack(_presence(signals)).any(dim=0)
 
 
-def anything_but(signals: Signals, modality: str) -> Tensor:
-    """``(batch,)`` bool: who has any observation of another modality than this one."""
+def has_other(signals: Signals, modality: str) -> Tensor:
+    """Find who has any observation of another modality than this one, ``(batch,)`` bool."""
     found = torch.zeros_like(_presence(signals)[0])
     for name, sequence in signals.items():
         if name != modality:
@@ -69,7 +69,7 @@ def _presence(signals: Signals) -> list[Tensor]:
     return [sequence.present for sequence in signals.values()]
 
 
-def hide(signals: Signals, lost: Mapping[str, Tensor]) -> Signals:
+def hide_modalities(signals: Signals, lost: Mapping[str, Tensor]) -> Signals:
     """Hide whole modalities from some, and none from whoever would be left with nothing.
 
     Args:
@@ -80,18 +80,20 @@ def hide(signals: Signals, lost: Mapping[str, Tensor]) -> Signals:
         name: sequence.valid & ~lost[name].unsqueeze(1) if name in lost else sequence.valid
         for name, sequence in signals.items()
     }
-    left = torch.stack([anything(signals), *(valid.any(dim=1) for valid in after.values())])
-    robbed = (left[0] & ~left[1:].any(dim=0)).unsqueeze(1)
-    return Signals({n: replace(s, valid=after[n] | (s.valid & robbed)) for n, s in signals.items()})
+    left = torch.stack([has_any(signals), *(valid.any(dim=1) for valid in after.values())])
+    emptied = (left[0] & ~left[1:].any(dim=0)).unsqueeze(1)
+    return Signals(
+        {n: replace(s, valid=after[n] | (s.valid & emptied)) for n, s in signals.items()}
+    )
 
 
-def uniform(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    """Numbers from 0 to below 1, on the device of `like`."""
+def draw_uniform(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
+    """Draw numbers from 0 to below 1, on the device of `like`."""
     return torch.rand(shape, generator=generator, device=generator.device).to(like.device)
 
 
 def choose(candidates: Tensor, number: Tensor, generator: torch.Generator) -> Tensor:
-    """So many of the candidates of each row, each as likely as the others.
+    """Choose so many of the candidates of each row, each as likely as the others.
 
     Args:
         candidates: ``(batch, n)`` bool.
@@ -101,7 +103,7 @@ def choose(candidates: Tensor, number: Tensor, generator: torch.Generator) -> Te
     Returns:
         ``(batch, n)`` bool.
     """
-    draws = uniform((len(candidates), candidates.shape[1]), generator, candidates)
+    draws = draw_uniform((len(candidates), candidates.shape[1]), generator, candidates)
     keys = torch.where(candidates, draws, -1.0)
     rank = keys.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
     return candidates & (rank < number.unsqueeze(1))

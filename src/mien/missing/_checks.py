@@ -13,23 +13,23 @@ from mien.schema import MODALITIES
 NAMES = (*MODALITIES, "physiology", "text")
 
 
-def names(option: str, given: object) -> tuple[str, ...]:
-    """Names of modalities, checked.
+def check_names(option: str, given: object) -> tuple[str, ...]:
+    """Check names of modalities.
 
     Raises:
         OptionError: no list of names, or an unknown one.
     """
     if isinstance(given, str) or not isinstance(given, Collection):
-        raise OptionError(f"{option} is {given!r}", advice=f"give a list of {_allowed()}")
+        raise OptionError(f"{option} is {given!r}", advice=f"give a list of {_list_names()}")
     unknown = [name for name in given if name not in NAMES]
     if unknown:
         raise OptionError(
-            f"{option} names {', '.join(map(str, unknown))}", advice=f"choose from {_allowed()}"
+            f"{option} names {', '.join(map(str, unknown))}", advice=f"choose from {_list_names()}"
         )
     return tuple(given)
 
 
-def number(
+def check_number(
     option: str, given: object, *, least: float, most: float = math.inf, whole: bool = False
 ) -> None:
     """Check a number.
@@ -45,18 +45,18 @@ def number(
         raise OptionError(f"{option} is {given!r}", advice=f"give {kind} from {least:g} {top}")
 
 
-def seconds(option: str, given: object) -> None:
+def check_seconds(option: str, given: object) -> None:
     """Check a duration.
 
     Raises:
         OptionError: no number above zero.
     """
-    number(option, given, least=0)
+    check_number(option, given, least=0)
     if given == 0:
         raise OptionError(f"{option} is 0", advice="give seconds above zero")
 
 
-def shares(option: str, given: object, keys: Collection[str] = NAMES) -> None:
+def check_fractions(option: str, given: object, keys: Collection[str] = NAMES) -> None:
     """Check numbers from 0 to 1 by name.
 
     Raises:
@@ -69,9 +69,9 @@ def shares(option: str, given: object, keys: Collection[str] = NAMES) -> None:
         raise OptionError(
             f"{option} names {', '.join(unknown)}", advice=f"choose from {', '.join(keys)}"
         )
-    for name, share in given.items():
-        number(f"{option}: {name}", share, least=0, most=1)
+    for name, fraction in given.items():
+        check_number(f"{option}: {name}", fraction, least=0, most=1)
 
 
-def _allowed() -> str:
+def _list_names() -> str:
     return ", ".join(NAMES)

@@ -9,14 +9,16 @@ import torch
 from torch import Tensor
 
 from mien.errors import OptionError
-from mien.missing._base import Operation, anything_but, every_row, hide, uniform
-from mien.missing.noise import noisy
+from mien.missing._base import Operation, draw_uniform, has_other, hide_modalities, index_rows
+from mien.missing.noise import replace_by_noise
+from mien.missing.registry import register_operation
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
 
 DROPOUT_KINDS = ("full", "soft", "without_audio", "without_video", "noisy_audio", "noisy_video")
 
 
+@register_operation("modality_dropout")
 @dataclass(frozen=True)
 class ModalityDropout(Operation):
     """The batch once for each kind, as Chumachenko et al. (2022), sections III-C and IV, train.
@@ -25,7 +27,7 @@ class ModalityDropout(Operation):
     ``full``, ``noisy_audio`` and ``noisy_video``. Kinds are ``full``: as it is; ``soft``: audio
     times a factor and video times one minus it, uniform from 0 to 1, one for each sample;
     ``without_…``: withheld, and a model that wants zeros puts them itself; ``noisy_…``: values
-    from a normal distribution of mean 0 and deviation 1.
+    from a normal distribution of mean 0 and standard deviation 1.
 
     A sample keeps its only modality as it is in every kind: there is nothing to learn to do
     without. Every kind has the whole batch, as in the released code, instead of a random part.
@@ -50,43 +52,43 @@ class ModalityDropout(Operation):
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The enlarged batch, ``batch`` times the number of kinds, kind after kind."""
-        made = [_of_kind(kind, signals, generator) for kind in self.kinds]
-        return Signals({name: _joined([one[name] for one in made]) for name in signals})
+        made = [_apply_kind(kind, signals, generator) for kind in self.kinds]
+        return Signals({name: _concatenate([one[name] for one in made]) for name in signals})
 
     def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
         """The enlarged batch and the rows it came from; see `Operation.enlarge`."""
-        return self(signals, generator), every_row(signals).repeat(len(self.kinds))
+        return self(signals, generator), index_rows(signals).repeat(len(self.kinds))
 
 
-def _of_kind(kind: str, signals: Signals, generator: torch.Generator) -> Signals:
+def _apply_kind(kind: str, signals: Signals, generator: torch.Generator) -> Signals:
     if kind == "full":
         return signals
     if kind == "soft":
-        return _attenuated(signals, generator)
+        return _attenuate(signals, generator)
     change, modality = kind.split("_")
     if modality not in signals:
         return signals
-    who = anything_but(signals, modality)
+    who = has_other(signals, modality)
     if change == "without":
-        return hide(signals, {modality: who})
+        return hide_modalities(signals, {modality: who})
     sequence = signals[modality]
     where = who.unsqueeze(1).expand_as(sequence.valid)
-    return Signals({**signals, modality: noisy(sequence, where, generator)})
+    return Signals({**signals, modality: replace_by_noise(sequence, where, generator)})
 
 
-def _attenuated(signals: Signals, generator: torch.Generator) -> Signals:
+def _attenuate(signals: Signals, generator: torch.Generator) -> Signals:
     both = signals.present(AUDIO) & signals.present(VIDEO)
-    share = uniform((len(both),), generator, both)
-    factors = {AUDIO: share, VIDEO: 1 - share}
+    factor = draw_uniform((len(both),), generator, both)
+    factors = {AUDIO: factor, VIDEO: 1 - factor}
     made = {
-        name: _scaled(signals[name], torch.where(both, factor, 1.0))
+        name: _scale(signals[name], torch.where(both, factor, 1.0))
         for name, factor in factors.items()
         if name in signals
     }
     return Signals({**signals, **made})
 
 
-def _scaled(sequence: Sequence, factor: Tensor) -> Sequence:
+def _scale(sequence: Sequence, factor: Tensor) -> Sequence:
     values = sequence.values
     factor = factor.view(-1, *[1] * (values.ndim - 1))
     if values.is_floating_point():
@@ -94,6 +96,6 @@ def _scaled(sequence: Sequence, factor: Tensor) -> Sequence:
     return replace(sequence, values=values * factor)
 
 
-def _joined(parts: list[Sequence]) -> Sequence:
+def _concatenate(parts: list[Sequence]) -> Sequence:
     values = torch.cat([part.values for part in parts])
     return replace(parts[0], values=values, valid=torch.cat([part.valid for part in parts]))

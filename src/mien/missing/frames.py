@@ -9,34 +9,36 @@ import torch
 from torch import Tensor
 
 from mien.missing import _checks
-from mien.missing._base import CLOSE, Operation, anything, anything_but, choose, uniform
+from mien.missing._base import CLOSE, Operation, choose, draw_uniform, has_any, has_other
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Sequence, Signals
 
 
+@register_operation("mask_frames")
 @dataclass(frozen=True)
 class MaskFrames(Operation):
-    """A share of the observed steps of each sample, chosen at random, is masked.
+    """Mask a random fraction of the observed steps of each sample.
 
     Goncalves et al. (VAVL), section 5.2 and figures 2 and 3: 0 to 90 % of the frames of one
-    modality, the other complete. The share is that of each sample's own observed steps, rounded to
-    a whole step, halves up. Where a sample would be left with nothing it keeps one step, of the
+    modality, the other complete. The fraction is that of each sample's own observed steps, rounded
+    to a whole step, halves up. Where a sample would be left with nothing it keeps one step, of the
     first of the modalities that it has.
 
     Attributes:
-        share: 0 to 1.
+        fraction: 0 to 1.
         modalities: whose steps; several are masked independently.
 
     Raises:
-        OptionError: an unknown modality, or a share outside of 0 to 1.
+        OptionError: an unknown modality, or a fraction outside of 0 to 1.
     """
 
-    share: float
+    fraction: float
     modalities: Collection[str] = MODALITIES
 
     def __post_init__(self) -> None:
-        _checks.number("share", self.share, least=0, most=1)
-        object.__setattr__(self, "modalities", _checks.names("modalities", self.modalities))
+        _checks.check_number("fraction", self.fraction, least=0, most=1)
+        object.__setattr__(self, "modalities", _checks.check_names("modalities", self.modalities))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals with fewer observed steps."""
@@ -50,12 +52,12 @@ class MaskFrames(Operation):
         """``(batch,)`` by modality: how many steps are masked."""
         counts = {name: sequence.valid.sum(dim=1) for name, sequence in signals.items()}
         numbers = {
-            name: (counts[name].double() * self.share + 0.5).floor().long()
+            name: (counts[name].double() * self.fraction + 0.5).floor().long()
             for name in self.modalities
             if name in counts
         }
         left = sum(count - numbers.get(name, 0) for name, count in counts.items())
-        owed = anything(signals) & (left == 0)
+        owed = has_any(signals) & (left == 0)
         for name, number in numbers.items():
             gets = owed & (number > 0)
             numbers[name] = number - gets.long()
@@ -63,9 +65,10 @@ class MaskFrames(Operation):
         return numbers
 
 
+@register_operation("burst")
 @dataclass(frozen=True)
 class Burst(Operation):
-    """One stretch of a modality is masked: a face turned away, a microphone covered.
+    """Mask one stretch of a modality: a face turned away, a microphone covered.
 
     Where a sample would be left with nothing, the last step that was observed stays.
 
@@ -84,10 +87,10 @@ class Burst(Operation):
     start: float | None = None
 
     def __post_init__(self) -> None:
-        _checks.names("modality", (self.modality,))
-        _checks.seconds("seconds", self.seconds)
+        _checks.check_names("modality", (self.modality,))
+        _checks.check_seconds("seconds", self.seconds)
         if self.start is not None:
-            _checks.number("start", self.start, least=0)
+            _checks.check_number("start", self.start, least=0)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals with a hole in one modality."""
@@ -95,26 +98,27 @@ class Burst(Operation):
             return signals
         sequence = signals[self.modality]
         valid, steps = sequence.valid, _steps(sequence)
-        long = max(1, _rounded(self.seconds / sequence.hop))
+        long = max(1, _round_steps(self.seconds / sequence.hop))
         first, last = _first(valid), _last(valid)
         begin = self._begin(sequence, last + 1 - first - long, generator).unsqueeze(1)
         after = valid & ~((steps >= begin) & (steps < begin + long))
-        robbed = ~after.any(dim=1) & ~anything_but(signals, self.modality)
-        kept = valid & robbed.unsqueeze(1) & (steps == last.unsqueeze(1))
+        emptied = ~after.any(dim=1) & ~has_other(signals, self.modality)
+        kept = valid & emptied.unsqueeze(1) & (steps == last.unsqueeze(1))
         return Signals({**signals, self.modality: replace(sequence, valid=after | kept)})
 
     def _begin(self, sequence: Sequence, room: Tensor, generator: torch.Generator) -> Tensor:
         """``(batch,)`` index of the first step of the stretch; `room` is how far it can move."""
         if self.start is not None:
-            return torch.full_like(room, _rounded(self.start / sequence.hop))
+            return torch.full_like(room, _round_steps(self.start / sequence.hop))
         places = room.clamp(min=0) + 1
-        draws = uniform((len(room),), generator, room)
+        draws = draw_uniform((len(room),), generator, room)
         return _first(sequence.valid) + (draws * places).floor().long().minimum(places - 1)
 
 
+@register_operation("keep_first")
 @dataclass(frozen=True)
 class KeepFirst(Operation):
-    """Only the beginning is shown, all modalities to the same time; what comes after is masked.
+    """Keep only the beginning, the same for all modalities; what comes after is masked.
 
     Ghaleb, Niehues and Asteriadis (2022), section 6.1: the first t windows of .25 or .5 s, here
     ``seconds = t * window``. We mask what the paper may have cut off.
@@ -132,18 +136,18 @@ class KeepFirst(Operation):
     sparing: bool = True
 
     def __post_init__(self) -> None:
-        _checks.seconds("seconds", self.seconds)
+        _checks.check_seconds("seconds", self.seconds)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals up to a time; nothing is random."""
-        until = torch.full_like(anything(signals), self.seconds, dtype=torch.float64)
+        until = torch.full_like(has_any(signals), self.seconds, dtype=torch.float64)
         if self.sparing:
             first = torch.stack([_first_end(s) for s in signals.values()]).amin(dim=0)
             until = until.maximum(first)
-        return Signals({name: _until(sequence, until) for name, sequence in signals.items()})
+        return Signals({name: _cut_after(sequence, until) for name, sequence in signals.items()})
 
 
-def _until(sequence: Sequence, until: Tensor) -> Sequence:
+def _cut_after(sequence: Sequence, until: Tensor) -> Sequence:
     ends = (_steps(sequence) + 1 - CLOSE) * sequence.hop
     return replace(sequence, valid=sequence.valid & (ends <= until.unsqueeze(1)))
 
@@ -168,5 +172,5 @@ def _last(valid: Tensor) -> Tensor:
     return valid.shape[1] - 1 - valid.int().flip(1).argmax(dim=1)
 
 
-def _rounded(steps: float) -> int:
+def _round_steps(steps: float) -> int:
     return int(steps + 0.5 + CLOSE)

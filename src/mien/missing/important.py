@@ -14,8 +14,8 @@ from mien.errors import OptionError
 from mien.missing.whole import WithholdPerBatch
 
 
-def importance(full: float, without: Mapping[str, float]) -> dict[str, float]:
-    """How much the loss of the first training rises without each modality.
+def measure_importance(full: float, without: Mapping[str, float]) -> dict[str, float]:
+    """Measure how much the loss of the first training rises without each modality.
 
     Args:
         full: loss on the development part with everything present; lower is better.
@@ -40,13 +40,13 @@ def importance(full: float, without: Mapping[str, float]) -> dict[str, float]:
 def hide_important(
     rises: Mapping[str, float], *, probability: float, above: float = 0.0
 ) -> WithholdPerBatch:
-    """The operation of the second training.
+    """Build the operation of the second training.
 
     The paper takes modalities without which the result is significantly worse over 30 seeds, and
     probabilities found on the development part: .25 for one, .333 for each of two.
 
     Args:
-        rises: as of `importance`.
+        rises: as of `measure_importance`.
         probability: of withholding each modality that matters, per batch.
         above: rise from which on, and not at which, a modality matters.
 

@@ -11,56 +11,58 @@ from torch import Tensor
 
 from mien.errors import OptionError
 from mien.missing import _checks
-from mien.missing._base import CLOSE, Operation, anything, choose, uniform
+from mien.missing._base import CLOSE, Operation, choose, draw_uniform, has_any
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Sequence, Signals
 
 UP_TO_HALF = "up_to_half"
 
 
-def noisy(
+def replace_by_noise(
     sequence: Sequence,
     where: Tensor,
     generator: torch.Generator,
     mean: float = 0.0,
-    deviation: float = 1.0,
+    std: float = 1.0,
 ) -> Sequence:
-    """The same sequence with Gaussian noise in place of observed values.
+    """Replace observed values by Gaussian noise.
 
     Args:
         sequence: any; whole numbers become floating point.
         where: ``(batch, time)`` bool; steps that were not observed stay so.
         generator: of the noise.
         mean: of the noise.
-        deviation: standard deviation of the noise.
+        std: standard deviation of the noise.
     """
     values = sequence.values
     noise = torch.randn(values.shape, generator=generator, device=generator.device)
-    noise = (noise * deviation + mean).to(values.device)
+    noise = (noise * std + mean).to(values.device)
     if values.is_floating_point():
         noise = noise.to(values.dtype)
     steps = (where & sequence.valid).view(*where.shape, *[1] * (values.ndim - 2))
     return replace(sequence, values=torch.where(steps, noise, values))
 
 
+@register_operation("noise_windows")
 @dataclass(frozen=True)
 class NoiseWindows(Operation):
-    """Some windows of each sample, scattered at random, become Gaussian noise.
+    """Replace random windows of each sample by Gaussian noise.
 
     Ghaleb, Niehues and Asteriadis (2022), section 5: windows of .25 or .5 s; tested with 1 to T of
     them, the average of ten repetitions; trained again (algorithm 1) with a number drawn from
     1 to T/2 at each iteration. What the paper leaves open: T is the number of windows in which a
     sample has any observation of the modalities, so that clips of different length can share a
-    batch; noise in several modalities is in the same windows; mean and deviation are 0 and 1. In
-    training the batch shares one draw, which is scaled to each sample's T, and a sample with a
-    single window is left alone.
+    batch; noise in several modalities is in the same windows; mean and standard deviation are 0
+    and 1. In training the batch shares one draw, which is scaled to each sample's T, and a sample
+    with a single window is left alone.
 
     Attributes:
         windows: how many, all where a sample has fewer; ``up_to_half`` for training.
         seconds: of a window. A step belongs to the window in which its middle lies.
         modalities: whose values become noise.
         mean: of the noise.
-        deviation: standard deviation of the noise.
+        std: standard deviation of the noise.
 
     Raises:
         OptionError: an unknown modality, or a number outside of its range.
@@ -70,7 +72,7 @@ class NoiseWindows(Operation):
     seconds: float
     modalities: Collection[str] = MODALITIES
     mean: float = 0.0
-    deviation: float = 1.0
+    std: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.windows, str) and self.windows != UP_TO_HALF:
@@ -78,23 +80,25 @@ class NoiseWindows(Operation):
                 f"windows is {self.windows!r}", advice=f"give a whole number or {UP_TO_HALF}"
             )
         if not isinstance(self.windows, str):
-            _checks.number("windows", self.windows, least=1, whole=True)
-        _checks.seconds("seconds", self.seconds)
-        _checks.number("mean", self.mean, least=-float("inf"))
-        _checks.number("deviation", self.deviation, least=0)
-        object.__setattr__(self, "modalities", _checks.names("modalities", self.modalities))
+            _checks.check_number("windows", self.windows, least=1, whole=True)
+        _checks.check_seconds("seconds", self.seconds)
+        _checks.check_number("mean", self.mean, least=-float("inf"))
+        _checks.check_number("std", self.std, least=0)
+        object.__setattr__(self, "modalities", _checks.check_names("modalities", self.modalities))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals with noise in some windows; what was observed stays observed."""
         named = {name: signals[name] for name in self.modalities if name in signals}
         places = {name: self._windows_of(sequence) for name, sequence in named.items()}
         longest = max((int(p.max()) + 1 for p in places.values() if len(p)), default=0)
-        seen = anything(signals).new_zeros(signals.batch, longest)
+        seen = has_any(signals).new_zeros(signals.batch, longest)
         for name, sequence in named.items():
             seen |= _seen(sequence, places[name], longest)
         chosen = choose(seen, self._number(seen, generator), generator)
         made = {
-            name: noisy(sequence, chosen[:, places[name]], generator, self.mean, self.deviation)
+            name: replace_by_noise(
+                sequence, chosen[:, places[name]], generator, self.mean, self.std
+            )
             for name, sequence in named.items()
         }
         return Signals({**signals, **made})
@@ -109,7 +113,7 @@ class NoiseWindows(Operation):
         if not isinstance(self.windows, str):
             return torch.full_like(total, self.windows)
         half = total // 2
-        draw = uniform((1,), generator, total)
+        draw = draw_uniform((1,), generator, total)
         return ((draw * half).floor().long() + 1).minimum(half)
 
 

@@ -1,9 +1,9 @@
-"""What spoils a recording before anything reads it: noise, other voices, lost and dark pictures.
+"""Operations that degrade a recording before anything reads it: noise, voices, dark pictures.
 
 Each operation takes the decoded stream of one recording (`mien.media.Frame` and `Samples`, in
 order of time) and a seed, and gives the stream as it would have been recorded under worse
 conditions. Times stay true. The same seed gives the same stream, however the sound was cut into
-pieces. ``repr`` of an operation tells it from every other, so that features can be kept by it.
+pieces. ``repr`` of an operation tells it from every other, so that features can be cached by it.
 
 Signal-to-noise ratios are measured against active speech: the mean power of the 20 ms frames that
 are at most 15.9 dB below that mean, the margin of ITU-T Recommendation P.56 (2011) without its
@@ -15,10 +15,10 @@ room does not follow the voice. Where these 30 s are silent there is no level, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Protocol
+from inspect import signature
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from mien.errors import OptionError
 from mien.media.records import SAMPLE_RATE_HZ, Frame, Samples
 from mien.missing import _checks
+from mien.registry import Registry, check_options
 from mien.schema import AUDIO, MODALITIES, VIDEO
 
 Item = Frame | Samples
@@ -38,10 +39,10 @@ _FRAME_SAMPLES = SAMPLE_RATE_HZ // 50
 
 
 class RawOperation(Protocol):
-    """Spoils the decoded stream of one recording."""
+    """Degrades the decoded stream of one recording."""
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream, spoiled.
+        """Degrade the stream.
 
         Args:
             items: frames and samples, each kind in order of time.
@@ -57,15 +58,16 @@ class WhiteNoise:
         snr_db: active speech over noise, from -60 to 100 dB.
     """
 
+    modality: ClassVar[str] = AUDIO
     snr_db: float
 
     def __post_init__(self) -> None:
-        _settle_snr(self)
+        _check_snr(self)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
         """The stream with noise; up to 30 s of sound are held back."""
         generator = np.random.default_rng(seed)
-        return _with_noise(
+        return _degrade_sound(
             items, self.snr_db, lambda count: generator.standard_normal(count, dtype=np.float32)
         )
 
@@ -80,12 +82,13 @@ class Babble:
         mix_sha256: which mix it is, in hexadecimal.
     """
 
+    modality: ClassVar[str] = AUDIO
     mix: Floats = field(repr=False, compare=False)
     snr_db: float
     mix_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
-        _settle_snr(self)
+        _check_snr(self)
         mix = np.array(self.mix, dtype=np.float32)
         if mix.ndim != 1 or not np.isfinite(mix).all() or not mix.any():
             raise OptionError(
@@ -107,7 +110,7 @@ class Babble:
             place = (place + count) % len(self.mix)
             return np.asarray(self.mix[where] * scale, dtype=np.float32)
 
-        return _with_noise(items, self.snr_db, more)
+        return _degrade_sound(items, self.snr_db, more)
 
 
 @dataclass(frozen=True)
@@ -118,10 +121,11 @@ class FrameRate:
         rate_hz: ticks a second, above 0.
     """
 
+    modality: ClassVar[str] = VIDEO
     rate_hz: float
 
     def __post_init__(self) -> None:
-        _settle(self, "rate_hz", 0.001, 1000)
+        _check_number(self, "rate_hz", 0.001, 1000)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
         """The stream with fewer frames; nothing is left to chance."""
@@ -144,20 +148,21 @@ class Dark:
         noise: standard deviation of Gaussian noise after darkening, in grey values of 255.
     """
 
+    modality: ClassVar[str] = VIDEO
     factor: float
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        _settle(self, "factor", 0, 1)
-        _settle(self, "noise", 0, 255)
+        _check_number(self, "factor", 0, 1)
+        _check_number(self, "noise", 0, 255)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
         """The stream with dark frames."""
         generator = np.random.default_rng(seed)
         for item in items:
-            yield self._darkened(item, generator) if isinstance(item, Frame) else item
+            yield self._darken(item, generator) if isinstance(item, Frame) else item
 
-    def _darkened(self, frame: Frame, generator: np.random.Generator) -> Frame:
+    def _darken(self, frame: Frame, generator: np.random.Generator) -> Frame:
         grey = frame.image * np.float32(self.factor)
         if self.noise:
             grey += generator.standard_normal(grey.shape, dtype=np.float32) * np.float32(self.noise)
@@ -165,7 +170,7 @@ class Dark:
 
 
 @dataclass(frozen=True)
-class Burst:
+class RawBurst:
     """A stretch in which pictures are black or the sound is muted, once in each period.
 
     Where in a period it begins is left to chance; it never reaches into the next one.
@@ -186,8 +191,8 @@ class Burst:
                 f"there is no {self.modality!r} to take away",
                 advice=f"choose from {', '.join(MODALITIES)}",
             )
-        _settle(self, "seconds", 0.001, 1e6)
-        _settle(self, "every", self.seconds, 1e6)
+        _check_number(self, "seconds", 0.001, 1e6)
+        _check_number(self, "every", self.seconds, 1e6)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
         """The stream with bursts."""
@@ -213,33 +218,33 @@ class Burst:
         return out
 
 
-RAW_OPERATIONS: Mapping[str, Callable[..., RawOperation]] = MappingProxyType(
-    {
-        "white_noise": WhiteNoise,
-        "babble": Babble,
-        "frame_rate": FrameRate,
-        "dark": Dark,
-        "burst": Burst,
-    }
+RAW_OPERATIONS: Registry[Callable[..., RawOperation]] = Registry(
+    "raw operation", group="mien.raw_operations"
 )
+RAW_OPERATIONS.register("white_noise", WhiteNoise)
+RAW_OPERATIONS.register("babble", Babble)
+RAW_OPERATIONS.register("frame_rate", FrameRate)
+RAW_OPERATIONS.register("dark", Dark)
+RAW_OPERATIONS.register("burst", RawBurst)
 
 
-def raw_operation(name: str, **options: object) -> RawOperation:
-    """An operation by name, as a file of settings names it.
+def create_raw_operation(name: str, **options: object) -> RawOperation:
+    """Create an operation by name, as a file of settings names it.
 
     Args:
         name: one of `RAW_OPERATIONS`.
         **options: its attributes.
 
     Raises:
-        OptionError: there is no such operation, or it does not take these options.
+        OptionError: there is no such operation, or it does not take these options; an unknown word
+            is answered with the nearest known.
     """
-    if name not in RAW_OPERATIONS:
-        raise OptionError(
-            f"there is no raw operation {name!r}", advice=f"choose from {', '.join(RAW_OPERATIONS)}"
-        )
+    kind = RAW_OPERATIONS[name]
+    parameters = signature(kind).parameters.values()
+    needed = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+    check_options(name, options, [parameter.name for parameter in parameters], needed)
     try:
-        return RAW_OPERATIONS[name](**options)
+        return kind(**options)
     except (TypeError, ValueError) as error:
         raise OptionError(f"{name}: {error}", advice="give the options of its class") from error
 
@@ -265,7 +270,7 @@ def _power(values: Floats) -> float:
     return float(np.square(values, dtype=np.float64).mean())
 
 
-def _with_noise(
+def _degrade_sound(
     items: Iterator[Item], snr_db: float, noise: Callable[[int], Floats]
 ) -> Iterator[Item]:
     """Add noise of unit power, once the level of the speech is known."""
@@ -276,16 +281,16 @@ def _with_noise(
         if isinstance(item, Frame):
             yield item
         elif gain is not None:
-            yield _mixed(item, gain, noise)
+            yield _add_noise(item, gain, noise)
         else:
             waiting.append(item)
             held += len(item.values)
             if held >= _LEVEL_SAMPLES:
                 gain = _gain(waiting, snr_db)
-                yield from (_mixed(samples, gain, noise) for samples in waiting)
+                yield from (_add_noise(samples, gain, noise) for samples in waiting)
     if gain is None and waiting:
         gain = _gain(waiting, snr_db)
-        yield from (_mixed(samples, gain, noise) for samples in waiting)
+        yield from (_add_noise(samples, gain, noise) for samples in waiting)
 
 
 def _gain(heard: list[Samples], snr_db: float) -> np.float32:
@@ -293,17 +298,17 @@ def _gain(heard: list[Samples], snr_db: float) -> np.float32:
     return np.float32(np.sqrt(speech_power(values) / 10 ** (snr_db / 10)))
 
 
-def _mixed(samples: Samples, gain: np.float32, noise: Callable[[int], Floats]) -> Samples:
+def _add_noise(samples: Samples, gain: np.float32, noise: Callable[[int], Floats]) -> Samples:
     noisy = samples.values + gain * noise(len(samples.values))
     return samples._replace(values=np.clip(noisy, -1, 1).astype(np.float32))
 
 
-def _settle_snr(operation: WhiteNoise | Babble) -> None:
-    _settle(operation, "snr_db", -60, 100)
+def _check_snr(operation: WhiteNoise | Babble) -> None:
+    _check_number(operation, "snr_db", -60, 100)
 
 
-def _settle(operation: object, name: str, low: float, high: float) -> None:
+def _check_number(operation: object, name: str, low: float, high: float) -> None:
     """Check a number and make it a float: 20 and 20.0 must have one ``repr``."""
     value = getattr(operation, name)
-    _checks.number(name, value, least=low, most=high)
+    _checks.check_number(name, value, least=low, most=high)
     object.__setattr__(operation, name, float(value))

@@ -1,73 +1,56 @@
-"""Operations by name, as an experiment's YAML asks for them, and one after the other."""
+"""Operations by name, as an experiment's YAML asks for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
-from types import MappingProxyType
-
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from typing import TypeVar
 
 from mien.errors import OptionError
-from mien.missing._base import Operation, every_row
-from mien.missing.dropout import ModalityDropout
-from mien.missing.frames import Burst, KeepFirst, MaskFrames
-from mien.missing.noise import NoiseWindows
-from mien.missing.whole import Withhold, WithholdPerBatch, WithholdPerSample
-from mien.signals import Signals
+from mien.missing._base import Operation
+from mien.registry import Registry, check_options
+
+OPERATIONS: Registry[type[Operation]] = Registry(
+    "operation", group="mien.operations", modules=("mien.missing",)
+)
+Registered = TypeVar("Registered", bound=Operation)
 
 
-@dataclass(frozen=True)
-class Chain(Operation):
-    """Operations one after the other.
+def register_operation(name: str) -> Callable[[type[Registered]], type[Registered]]:
+    """Register an operation; decorate its class, a dataclass whose attributes are its options.
 
-    Attributes:
-        operations: in order; none changes nothing. In place of an operation stands its ``name``
-            with its options as well, as YAML has it.
+    Args:
+        name: by which an experiment asks for it.
 
     Raises:
-        OptionError: one of them is no operation.
+        OptionError: (the decorator) the name is taken, or the class is no dataclass that derives
+            from `Operation`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @register_operation("mute")
+        ... @dataclass(frozen=True)
+        ... class Mute(Operation):
+        ...     def __call__(self, signals, generator):
+        ...         return signals.without("audio")
+        >>> create_operation("mute")
+        Mute()
     """
 
-    operations: Iterable[Operation | Mapping[str, object]]
+    def register(kind: type[Registered]) -> type[Registered]:
+        if not (isinstance(kind, type) and issubclass(kind, Operation) and is_dataclass(kind)):
+            raise OptionError(
+                f"the operation {name!r} is no dataclass that derives from Operation",
+                advice="derive it from mien.missing.Operation and decorate it with @dataclass",
+            )
+        OPERATIONS.register(name, kind)
+        return kind
 
-    def __post_init__(self) -> None:
-        if isinstance(self.operations, str | Mapping) or not isinstance(self.operations, Iterable):
-            raise OptionError("operations are no list", advice="give a list of operations")
-        object.__setattr__(self, "operations", tuple(map(_built, self.operations)))
-
-    def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals after all operations."""
-        return self.enlarge(signals, generator)[0]
-
-    def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
-        """The signals after all operations, and the rows of the given batch they came from."""
-        rows = every_row(signals)
-        for step in self.operations:
-            assert isinstance(step, Operation)  # each was built when the chain was
-            signals, origin = step.enlarge(signals, generator)
-            rows = rows[origin]
-        return signals, rows
+    return register
 
 
-OPERATIONS: Mapping[str, type[Operation]] = MappingProxyType(
-    {
-        "withhold": Withhold,
-        "withhold_per_sample": WithholdPerSample,
-        "withhold_per_batch": WithholdPerBatch,
-        "modality_dropout": ModalityDropout,
-        "mask_frames": MaskFrames,
-        "noise_windows": NoiseWindows,
-        "burst": Burst,
-        "keep_first": KeepFirst,
-        "chain": Chain,
-    }
-)
-
-
-def operation(name: str, **options: object) -> Operation:
-    """An operation by name.
+def create_operation(name: str, **options: object) -> Operation:
+    """Create an operation by name.
 
     Args:
         name: a key of `OPERATIONS`.
@@ -75,28 +58,14 @@ def operation(name: str, **options: object) -> Operation:
 
     Raises:
         OptionError: no operation has that name, it has no such option, one that it needs is not
-            given, or a value makes no sense.
+            given, or a value makes no sense; an unknown word is answered with the nearest known.
+
+    Example:
+        >>> create_operation("burst", modality="audio", seconds=2.0)
+        Burst(modality='audio', seconds=2.0, start=None)
     """
-    if name not in OPERATIONS:
-        raise OptionError(
-            f"no operation is called {name}", advice=f"choose from {', '.join(OPERATIONS)}"
-        )
-    known = {field.name: field.default is MISSING for field in fields(OPERATIONS[name])}
-    unknown = [option for option in options if option not in known]
-    lacking = [option for option, needed in known.items() if needed and option not in options]
-    if unknown or lacking:
-        problem = (
-            f"has no option {', '.join(unknown)}" if unknown else f"needs {', '.join(lacking)}"
-        )
-        raise OptionError(f"{name} {problem}", advice=f"its options are {', '.join(known)}")
-    return OPERATIONS[name](**options)
-
-
-def _built(step: object) -> Operation:
-    if isinstance(step, Operation):
-        return step
-    if isinstance(step, Mapping) and isinstance(step.get("name"), str):
-        return operation(**step)
-    raise OptionError(
-        f"{step!r} is no operation", advice="give its name and its options, or an operation"
-    )
+    kind = OPERATIONS[name]
+    known = [field for field in fields(kind) if field.init]
+    needed = [f.name for f in known if f.default is MISSING and f.default_factory is MISSING]
+    check_options(name, options, [field.name for field in known], needed)
+    return kind(**options)

@@ -9,7 +9,8 @@ import torch
 
 from mien.errors import OptionError
 from mien.missing import _checks
-from mien.missing._base import Operation, anything, choose, hide, uniform
+from mien.missing._base import Operation, choose, draw_uniform, has_any, hide_modalities
+from mien.missing.registry import register_operation
 from mien.schema import MODALITIES
 from mien.signals import Signals
 
@@ -17,7 +18,7 @@ _ROUNDING = 1e-9  # of a sum of probabilities
 
 
 def check_withheld(without: Collection[str]) -> frozenset[str]:
-    """The modalities to withhold from a recording, checked.
+    """Check the modalities to withhold from a recording.
 
     Raises:
         OptionError: an unknown name, or nothing would be left.
@@ -34,15 +35,16 @@ def check_withheld(without: Collection[str]) -> frozenset[str]:
 
 def withhold(signals: Signals, without: Collection[str]) -> Signals:
     """Hide whole modalities for everyone in the batch."""
-    return Signals({name: s.hidden() if name in without else s for name, s in signals.items()})
+    return Signals({name: s.hide() if name in without else s for name, s in signals.items()})
 
 
+@register_operation("withhold")
 @dataclass(frozen=True)
 class Withhold(Operation):
-    """Whole modalities withheld from everyone.
+    """Withhold whole modalities from everyone.
 
     Whoever has nothing else is left with nothing, unlike in all other operations: "voice only" must
-    not count a clip that was read from the face. `mien.missing.anything` says who is left.
+    not count a clip that was read from the face. `mien.missing.has_any` says who is left.
 
     Attributes:
         modalities: which; none withholds nothing.
@@ -54,7 +56,7 @@ class Withhold(Operation):
     modalities: Collection[str]
 
     def __post_init__(self) -> None:
-        checked = _checks.names("modalities", self.modalities)
+        checked = _checks.check_names("modalities", self.modalities)
         object.__setattr__(self, "modalities", checked)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
@@ -62,9 +64,10 @@ class Withhold(Operation):
         return withhold(signals, self.modalities)
 
 
+@register_operation("withhold_per_sample")
 @dataclass(frozen=True)
 class WithholdPerSample(Operation):
-    """Each sample loses modalities at random, never the last one that it has.
+    """Withhold modalities at random from each sample, never the last one that it has.
 
     Losses are drawn independently. Where they are more than a sample may lose, a random choice of
     them counts, so that with audio at p and video at q a sample with both is left without audio
@@ -83,26 +86,29 @@ class WithholdPerSample(Operation):
     at_most: int | None = None
 
     def __post_init__(self) -> None:
-        _checks.shares("probabilities", self.probabilities)
+        _checks.check_fractions("probabilities", self.probabilities)
         if not self.probabilities:
             raise OptionError("probabilities are empty", advice="name at least one modality")
         if self.at_most is not None:
-            _checks.number("at_most", self.at_most, least=1, whole=True)
+            _checks.check_number("at_most", self.at_most, least=1, whole=True)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals, with other modalities hidden in each sample."""
         present = torch.stack([signals.present(name) for name in self.probabilities], dim=1)
-        draws = uniform((len(present), present.shape[1]), generator, present)
+        draws = draw_uniform((len(present), present.shape[1]), generator, present)
         limits = torch.tensor(list(self.probabilities.values()), device=present.device)
         spare = torch.stack([s.present for s in signals.values()]).sum(dim=0) - 1
         number = spare.clamp(min=0, max=self.at_most)
         lost = choose(present & (draws < limits), number, generator)
-        return hide(signals, dict(zip(self.probabilities, lost.unbind(dim=1), strict=True)))
+        return hide_modalities(
+            signals, dict(zip(self.probabilities, lost.unbind(dim=1), strict=True))
+        )
 
 
+@register_operation("withhold_per_batch")
 @dataclass(frozen=True)
 class WithholdPerBatch(Operation):
-    """At most one modality is withheld, the same for the whole batch.
+    """Withhold at most one modality, the same for the whole batch.
 
     Vazquez-Rodriguez et al. (2023), section 4: per batch, modality i is eliminated with a
     probability and nothing is with what remains to one; section 6.2: video .25 for arousal, audio
@@ -118,7 +124,7 @@ class WithholdPerBatch(Operation):
     probabilities: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        _checks.shares("probabilities", self.probabilities)
+        _checks.check_fractions("probabilities", self.probabilities)
         total = sum(self.probabilities.values())
         if total > 1 + _ROUNDING:
             raise OptionError(
@@ -127,10 +133,10 @@ class WithholdPerBatch(Operation):
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
         """The signals, with one modality hidden or none."""
-        everyone = torch.ones_like(anything(signals))
-        draw = float(uniform((1,), generator, everyone))
+        everyone = torch.ones_like(has_any(signals))
+        draw = float(draw_uniform((1,), generator, everyone))
         for name, probability in self.probabilities.items():
             if draw < probability:
-                return hide(signals, {name: everyone})
+                return hide_modalities(signals, {name: everyone})
             draw -= probability
         return signals

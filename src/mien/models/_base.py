@@ -5,46 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from mien import schema
 from mien.errors import NothingPresent, OptionError
 from mien.layers.losses import Criterion, cross_entropy, squared_error
-from mien.layers.time import given
+from mien.layers.time import select_present
+from mien.models._task import Task as Task  # noqa: PLC0414 - pretrained.py has it from here
 from mien.schema import AUDIO, VIDEO
-from mien.signals import Signals
+from mien.signals import PlainSignals, Signals, as_signals
 
 # What comes first where the order of modalities has no meaning: that of MulT's released code, and
 # of the corpora. Others follow by the alphabet.
 _ORDER = ("text", AUDIO, VIDEO, "physiology")
 _TAKEN = frozenset(dir(nn.ModuleDict())) | frozenset(dir(nn.ParameterDict()))
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a model is asked to say.
-
-    Attributes:
-        kind: ``categories`` (one of several names) or ``dimensions`` (a number for each name).
-        names: the categories or dimensions, in the order of the scores.
-        per: one answer per ``clip`` or per ``frame``.
-        low: smallest value of a dimension.
-        high: largest value of a dimension.
-    """
-
-    kind: Literal["categories", "dimensions"]
-    names: tuple[str, ...]
-    per: Literal["clip", "frame"] = "clip"
-    low: float = -1.0
-    high: float = 1.0
-
-    @staticmethod
-    def emotions(names: tuple[str, ...], per: Literal["clip", "frame"] = "clip") -> Task:
-        """Categories from the vocabulary of emotions, put into its order."""
-        return Task("categories", schema.ordered(names), per)
 
 
 @dataclass(frozen=True)
@@ -101,6 +77,16 @@ class Model(nn.Module):
         self.modalities = {name: modalities[name] for name in names}
         self.criterion: Criterion = squared_error if task.kind == "dimensions" else cross_entropy
 
+    def __call__(self, signals: Signals | PlainSignals) -> Prediction:
+        """Predict from whatever is observed; see `forward`.
+
+        Args:
+            signals: what `forward` takes, or plain tensors ``(batch, time, *feature)`` by modality,
+                in which a step that holds a NaN is missing; see `mien.signals.as_signals`.
+        """
+        prediction: Prediction = super().__call__(as_signals(signals))
+        return prediction
+
     def forward(self, signals: Signals) -> Prediction:
         """Predict from whatever is observed.
 
@@ -120,7 +106,7 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def expected(self, modality: str) -> int | None:
+    def feature_size(self, modality: str) -> int | None:
         """Features of a step that `forward` takes; None where the model itself describes steps."""
         return self.modalities[modality]
 
@@ -142,8 +128,8 @@ class Model(nn.Module):
             NothingPresent: somebody in the batch has none.
             OptionError: a modality has another number of features than the model was made for.
         """
-        for name, sequence in given(signals, self.modalities).items():
-            size, told = sequence.values.shape[2:].numel(), self.expected(name)
+        for name, sequence in select_present(signals, self.modalities).items():
+            size, told = sequence.values.shape[2:].numel(), self.feature_size(name)
             if told is not None and size != told:
                 raise OptionError(f"{name} has {size} features, the model was made for {told}")
         present = {name: signals.present(name) for name in self.modalities}

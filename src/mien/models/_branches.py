@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from mien.layers.masked import masked_mean, zeroed
-from mien.layers.time import given, grid_of, step_under
+from mien.layers.masked import masked_mean, zero_missing
+from mien.layers.time import grid_of, select_present, step_under
 from mien.models._base import Model, Prediction
 from mien.signals import Signals
 
@@ -68,7 +68,7 @@ class BranchPrediction(Prediction):
     observed: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def nearest_valid(valid: Tensor) -> Tensor:
+def find_nearest_valid(valid: Tensor) -> Tensor:
     """For each step the index of the nearest valid one, the earlier of two.
 
     Args:
@@ -114,7 +114,7 @@ class Branches(Model):
             OptionError: a modality has another number of features than the model was made for.
         """
         present = self.require_anything(signals)
-        hop, steps = grid_of(given(signals, self.modalities).values())
+        hop, steps = grid_of(select_present(signals, self.modalities).values())
         out = {}
         for name, who in present.items():
             rows = who.nonzero().flatten()
@@ -137,7 +137,7 @@ class Branches(Model):
             )
         return out
 
-    def scores_by_modality(self, found: Mapping[str, Representation]) -> dict[str, Tensor]:
+    def score_by_modality(self, found: Mapping[str, Representation]) -> dict[str, Tensor]:
         """Each modality's own scores by its head, zero for items without it."""
         out = {}
         for name, r in found.items():
@@ -158,10 +158,10 @@ class Branches(Model):
         values, valid = sequence.values.flatten(2), sequence.valid
         if len(rows) < len(valid):
             values, valid = values[rows], valid[rows]
-        return zeroed(values, valid), valid
+        return zero_missing(values, valid), valid
 
 
-def used(representations: Mapping[str, Representation]) -> dict[str, Tensor]:
+def find_answering(representations: Mapping[str, Representation]) -> dict[str, Tensor]:
     """Which modalities answer: those observed there or, where none is, all that the item has.
 
     Returns:
@@ -174,7 +174,7 @@ def used(representations: Mapping[str, Representation]) -> dict[str, Tensor]:
     }
 
 
-def mean_of(scores: Mapping[str, Tensor], where: Mapping[str, Tensor]) -> Tensor:
+def average_scores(scores: Mapping[str, Tensor], where: Mapping[str, Tensor]) -> Tensor:
     """Mean of the scores of those modalities that answer."""
     weights = torch.stack([where[name] for name in scores]).unsqueeze(-1)
     total = torch.where(weights, torch.stack(list(scores.values())), 0.0).sum(dim=0)
@@ -191,6 +191,6 @@ def _at_steps(frames: Tensor, valid: Tensor, under: Tensor) -> tuple[Tensor, Ten
     time = valid.shape[1]
     under = under.to(valid.device)
     inside = under.clamp(max=time - 1)
-    index = nearest_valid(valid)[:, inside]
+    index = find_nearest_valid(valid)[:, inside]
     taken = frames.gather(1, index.unsqueeze(-1).expand(-1, -1, frames.shape[2]))
     return taken, valid[:, inside] & (under < time)

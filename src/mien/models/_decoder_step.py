@@ -58,7 +58,7 @@ class Memory:
         return Memory(like.new_empty(3, rows, time, size))
 
 
-class Step(NamedTuple):
+class DecoderStep(NamedTuple):
     """What one step of one layer leaves behind for its gradient; ``(batch, …)`` each."""
 
     given: Tensor  # into the layer
@@ -88,7 +88,7 @@ def step(
     time: int,
     given: Tensor,
     masks: tuple[Tensor, ...] | None = None,
-) -> Step:
+) -> DecoderStep:
     """One step of one layer; writes this step's row of the memory.
 
     Args:
@@ -122,7 +122,7 @@ def step(
     active = torch.nn.functional.gelu(hidden)
     feed = _residual(fed, torch.addmm(layer.feed_out_bias, active, layer.feed_out), masks, 2)
     output, feed_mean, feed_scale = _normalise(feed, layer.norm_feed, layer.norm_feed_bias)
-    return Step(
+    return DecoderStep(
         given, attention, attended, past, past_mean, past_scale, query, weights, crossed,
         cross_mean, cross_scale, fed, hidden, active, feed, feed_mean, feed_scale, output,
     )  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.errors import OptionError, WeightError
+from mien.registry import Registry
 
 Tensors = Mapping[str, Tensor]
 
@@ -28,15 +29,27 @@ class Official:
             that no shape tells, as ``num_heads``.
         convert: our state from official parameters; raises KeyError where one is missing. Dead
             weights of the original are dropped by name, anything else that is left is an error.
-        run: outputs by the names of the golden vectors, from the module and inputs by theirs.
     """
 
     build: Callable[..., nn.Module]
     convert: Callable[[Tensors], dict[str, Tensor]]
-    run: Callable[[nn.Module, Tensors], dict[str, Tensor]]
 
 
-OFFICIAL: dict[str, Official] = {}
+OFFICIAL: Registry[Official] = Registry(
+    "official checkpoint",
+    group="mien.official",
+    modules=(
+        "mien.models._official_conformer",
+        "mien.models._official_mult",
+        "mien.models._official_sfav",
+        "mien.models.cross_attention",
+        "mien.models.efficientface",
+        "mien.models.i3d",
+        "mien.models.mater",
+        "mien.models.mmte",
+        "mien.models.uavm",
+    ),
+)
 
 _PARALLEL = "module."  # what torch.nn.DataParallel puts in front of every name
 
@@ -66,9 +79,6 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
             no sense, or `state_dict` is empty or holds anything but tensors by name.
         WeightError: parameters are missing, superfluous or of the wrong shape.
     """
-    if name not in OFFICIAL:
-        known = ", ".join(sorted(OFFICIAL))
-        raise OptionError(f"no official checkpoint is called {name}", advice=f"choose from {known}")
     official = OFFICIAL[name]
     parameters = _parameters(name, state_dict)
     _require_sizes(name, official, sizes)
@@ -78,7 +88,7 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
         with torch.device("meta"):  # shapes without memory: those of a wrong file may be immense
             planned = official.build(parameters, **sizes)
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
-        raise _no_checkpoint(name, _said(error, parameters)) from error
+        raise _no_checkpoint(name, _explain(error, parameters)) from error
     misfits = _misfits(planned, state)
     if misfits:
         raise _no_checkpoint(name, misfits)
@@ -159,7 +169,7 @@ def _misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
     return "; ".join(sorted(wrong)[:3]) + more
 
 
-def _said(error: Exception, parameters: Tensors) -> str:
+def _explain(error: Exception, parameters: Tensors) -> str:
     """What a conversion or a construction meant by the error that it raised."""
     if isinstance(error, KeyError):
         what = str(error.args[0])

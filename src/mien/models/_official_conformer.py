@@ -82,15 +82,10 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
     return state | batches_tracked(state)
 
 
-def _run(block: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    if not isinstance(block, ConformerBlock):
-        raise TypeError(f"no conformer block: {type(block).__name__}")
-    return block.stages(inputs["x"])
-
-
-OFFICIAL["conformer_block"] = Official(
-    partial(_build, positions="relative", scale="head"), _convert, _run
+OFFICIAL.register(
+    "conformer_block", Official(partial(_build, positions="relative", scale="head"), _convert)
 )
-OFFICIAL["conformer_block_vavl"] = Official(
-    partial(_build, positions="absolute", scale="width"), _convert, _run
+OFFICIAL.register(
+    "conformer_block_vavl",
+    Official(partial(_build, positions="absolute", scale="width"), _convert),
 )

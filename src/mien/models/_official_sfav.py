@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 
 from mien.models import efficientface
-from mien.models._base import Task
-from mien.models._official import Official, batches_tracked
+from mien.models._official import OFFICIAL, Official, batches_tracked
 from mien.models._registry import create_model
+from mien.models._task import Task
 from mien.schema import AUDIO, EMOTIONS, VIDEO
-from mien.signals import Sequence, Signals
 
 BLOCKS = {"sfav_lt": ("av", "va"), "sfav_it": ("av1", "va1"), "sfav_ia": ("av1", "va1")}
-HOPS = {AUDIO: 512 / 22_050, VIDEO: 3.6 / 15}  # seconds
 DEPTH = 4
 
 # The unimodal classifiers, which nothing uses, and the counters of batch normalisation; of
@@ -36,14 +33,6 @@ _WITHIN_BLOCK = {
     "mlp.fc1": "perceptron.0",
     "mlp.fc2": "perceptron.2",
 }
-
-
-def implementations() -> dict[str, Official]:
-    """The three fusions by name."""
-    return {
-        name: Official(partial(_build, name), partial(_convert, name), _RUN[name])
-        for name in BLOCKS
-    }
 
 
 def _build(name: str, parameters: Mapping[str, Tensor], num_heads: int = 1) -> nn.Module:
@@ -87,7 +76,7 @@ def _convert(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
             name == "sfav_ia" and _DEAD_IN_ATTENTION_FUSION.fullmatch(key)
         )
         if not dead and not _BACKBONE.fullmatch(key):
-            state |= _converted(name, key, value)
+            state |= _convert_parameter(name, key, value)
     state |= batches_tracked(state)
     faces = _faces(parameters)
     if faces:
@@ -96,7 +85,7 @@ def _convert(name: str, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state
 
 
-def _converted(name: str, key: str, value: Tensor) -> dict[str, Tensor]:
+def _convert_parameter(name: str, key: str, value: Tensor) -> dict[str, Tensor]:
     branch = _BRANCH.fullmatch(key)
     if branch:
         modality = {"audio": AUDIO, "visual": VIDEO}[branch[1]]
@@ -118,27 +107,5 @@ def _converted(name: str, key: str, value: Tensor) -> dict[str, Tensor]:
     raise KeyError(f"unknown parameter {key}")
 
 
-def _run(
-    module: nn.Module, inputs: Mapping[str, Tensor], *, stage1: bool, fusion: bool
-) -> dict[str, Tensor]:
-    values = {AUDIO: inputs["audio"].transpose(1, 2), VIDEO: inputs["video"]}
-    sequences = {
-        name: Sequence(v, torch.ones(v.shape[:2], dtype=torch.bool, device=v.device), HOPS[name])
-        for name, v in values.items()
-    }
-    said = module(Signals(sequences))
-    found = {"logits": said.scores, "pooled": said.embeddings["pooled"]}
-    for name in (AUDIO, VIDEO):
-        if stage1:
-            found[f"{name}_stage1"] = said.embeddings[f"{name}_stage1"].transpose(1, 2)
-            found[f"{name}_weights"] = said.attention[name]
-        if fusion:
-            found[f"fusion_{name}"] = said.embeddings[f"fusion_{name}"]
-    return found
-
-
-_RUN: dict[str, Callable[[nn.Module, Mapping[str, Tensor]], dict[str, Tensor]]] = {
-    "sfav_lt": partial(_run, stage1=False, fusion=True),
-    "sfav_it": partial(_run, stage1=False, fusion=True),
-    "sfav_ia": partial(_run, stage1=True, fusion=False),
-}
+for _name in BLOCKS:
+    OFFICIAL.register(_name, Official(partial(_build, _name), partial(_convert, _name)))

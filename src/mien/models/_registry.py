@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar, get_args, get_type_hints
+from typing import TypeVar, get_args
 
 import torch
-from torch import nn
 
 from mien.errors import OptionError
-from mien.models._base import Model, Task, check_modalities
+from mien.models._base import Model, check_modalities
+from mien.models._options import check_module_options
+from mien.models._task import Per, Task
+from mien.registry import Registry
 
 _Class = TypeVar("_Class", bound=type[Model])
-_PER: tuple[Literal["clip", "frame"], ...] = ("clip", "frame")
+_BUILT_IN = tuple(
+    f"mien.models.{module}"
+    for module in (
+        "auxformer",
+        "cross_attention",
+        "feature_fusion",
+        "late_lstm",
+        "linear_probe",
+        "mater",
+        "mmte",
+        "mult",
+        "sfav",
+        "tav",
+        "tlstm",
+        "uavm",
+        "vavl",
+    )
+)
 # The categories that parameters are counted for.
 COUNTED = ("neutral", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RegisteredModel:
     """A model of the registry.
 
     Attributes:
@@ -34,30 +52,48 @@ class Entry:
     missing: str
 
 
-_MODELS: dict[str, Entry] = {}
+MODELS: Registry[RegisteredModel] = Registry("model", group="mien.models", modules=_BUILT_IN)
 
 
-def register(name: str, *, paper: str, missing: str) -> Callable[[_Class], _Class]:
-    """Class decorator that makes a model available under a name; see `Entry`."""
+def register_model(name: str, *, paper: str = "", missing: str = "") -> Callable[[_Class], _Class]:
+    """Make a subclass of `Model` available under a name, as a decorator of the class.
 
-    def keep(model: _Class) -> _Class:
-        if name in _MODELS:
-            raise ValueError(f"two models are called {name}")
-        _MODELS[name] = Entry(model, paper, missing)
+    Args:
+        name: what `create_model`, an experiment's YAML and ``mien train`` call it.
+        paper: where it comes from, authors and year.
+        missing: what stands for a modality that is missing, a clause.
+
+    Raises:
+        OptionError: another model has that name, or the class is no model.
+
+    Example:
+        >>> @register_model("silent", missing="nothing")  # doctest: +SKIP
+        ... class Silent(Model):
+        ...     def forward(self, signals):
+        ...         self.require_anything(signals)
+        ...         return Prediction(torch.zeros(signals.batch, len(self.task.names)))
+    """
+
+    def add(model: _Class) -> _Class:
+        if not (isinstance(model, type) and issubclass(model, Model)):
+            raise OptionError(f"{name} is no model", advice="make a subclass of mien.Model")
+        if model.__module__ not in _BUILT_IN:
+            list_models()  # so that whoever comes last, not mien, is told that a name is taken
+        MODELS.register(name, RegisteredModel(model, paper, missing))
         return model
 
-    return keep
+    return add
 
 
 def list_models() -> tuple[str, ...]:
-    """The names of all models, sorted."""
-    return tuple(sorted(_MODELS))
+    """List the names of all models, sorted."""
+    return tuple(MODELS)
 
 
 def create_model(
     name: str, *, task: Task, modalities: Mapping[str, int], **options: object
 ) -> Model:
-    """A model with fresh weights.
+    """Build a model with fresh weights.
 
     Args:
         name: one of `list_models`.
@@ -68,35 +104,37 @@ def create_model(
     Raises:
         OptionError: no model has that name, it has no such option, or its mathematics forbids the
             task or the modalities.
+
+    Example:
+        >>> model = create_model(
+        ...     "mater", task=Task.emotions(("anger", "fear")), modalities={"audio": 4, "video": 3}
+        ... )
+        >>> tuple(model({"audio": torch.zeros(2, 8, 4)}).scores.shape)
+        (2, 2)
     """
-    model = _entry(name).model
-    known = option_names(model)
-    if unknown := sorted(set(options) - known):
-        raise OptionError(
-            f"{name} has no option {', '.join(unknown)}",
-            advice=f"it has {', '.join(sorted(known)) or 'none'}",
-        )
-    return model(task, modalities, **options)
+    check_model_options(name, options)
+    return MODELS[name].model(task, modalities, **options)
 
 
-def option_names(module: type[nn.Module]) -> frozenset[str]:
-    """Keyword options of a module, those included that it hands on to its bases or its parts."""
-    names: set[str] = set()
-    if issubclass(module, Model):
-        names.update(*map(option_names, module.hands_options_to))
-    for kind in module.__mro__:
-        if "__init__" not in vars(kind):
-            continue
-        parameters = inspect.signature(vars(kind)["__init__"]).parameters.values()
-        names |= {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-        rest = [p.name for p in parameters if p.kind is p.VAR_KEYWORD]
-        if not rest:
-            break
-        listed = get_args(get_type_hints(vars(kind)["__init__"])[rest[0]])  # of Unpack[…]
-        if listed:
-            names |= set(get_type_hints(listed[0]))
-            break
-    return frozenset(names)
+def check_model_options(name: str, options: Mapping[str, object]) -> None:
+    """Check the options of a model where they are written, without building it.
+
+    Names are checked, and values as far as the annotations of the model's class tell.
+
+    Args:
+        name: one of `list_models`.
+        options: as for `create_model`; lists stand for tuples, as in YAML.
+
+    Raises:
+        OptionError: no model has that name, it has no such option, one that it needs is lacking,
+            or a value is of another kind.
+
+    Example:
+        >>> check_model_options("mater", {"widht": 8})
+        Traceback (most recent call last):
+        mien.errors.OptionError: mater has no option 'widht'; did you mean width?
+    """
+    check_module_options(name, MODELS[name].model, options)
 
 
 @dataclass(frozen=True)
@@ -119,7 +157,7 @@ class ModelFacts:
 
 
 def describe_model(name: str, modalities: Mapping[str, int]) -> ModelFacts:
-    """What there is to say about a model; nothing of its size is allocated.
+    """Say what a table of models says of one; nothing of its size is allocated.
 
     Args:
         name: one of `list_models`.
@@ -129,8 +167,8 @@ def describe_model(name: str, modalities: Mapping[str, int]) -> ModelFacts:
         OptionError: no model has that name, or it cannot have those modalities.
     """
     check_modalities(modalities)
-    entry, tasks, parameters = _entry(name), [], 0
-    for per in _PER:
+    entry, tasks, parameters = MODELS[name], [], 0
+    for per in get_args(Per):
         for task in (Task.emotions(COUNTED, per), Task("dimensions", ("arousal", "valence"), per)):
             try:
                 with torch.device("meta"):
@@ -142,9 +180,3 @@ def describe_model(name: str, modalities: Mapping[str, int]) -> ModelFacts:
     if not tasks:
         raise OptionError(f"{name} cannot have the modalities {dict(modalities)}")
     return ModelFacts(name, entry.paper, parameters, tuple(tasks), entry.missing)
-
-
-def _entry(name: str) -> Entry:
-    if name not in _MODELS:
-        raise OptionError(f"no model is called {name}", advice=f"choose from {list_models()}")
-    return _MODELS[name]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mien.layers.masked import MaskedBatchNorm, masked_mean, zeroed
+from mien.layers.masked import MaskedBatchNorm, masked_mean, zero_missing
 from mien.layers.steps import length
 
 KERNEL = 3
@@ -60,7 +60,7 @@ class Track:
     @property
     def cleaned(self) -> Tensor:
         """The values, zero where not valid."""
-        return zeroed(self.values, self.valid)
+        return zero_missing(self.values, self.valid)
 
     def of_values(self, values: Tensor) -> Track:
         """The same steps with other values."""

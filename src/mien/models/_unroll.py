@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mien.models._decoder_step import Cross, Layer, Memory, Step, step
+from mien.models._decoder_step import Cross, DecoderStep, Layer, Memory, step
 
 _aten = torch.ops.aten
 
@@ -58,7 +58,7 @@ class Unroll(torch.autograd.Function):
         memories = [Memory.empty(rows, len(positions), size, start) for _ in layers]
         stages = [_stages(cross) for cross in crosses]
         factors = _factors(masks, len(layers), len(positions))
-        tape: list[list[Step]] = [[] for _ in layers]
+        tape: list[list[DecoderStep]] = [[] for _ in layers]
         outputs, weights = [], []
         hidden = start.expand(tensors[0].shape[1], -1)
         with _one_thread(start.device):
@@ -126,7 +126,12 @@ class _LayerPass:
     """The backward pass of one layer."""
 
     def __init__(
-        self, layer: Layer, stages: list[Cross], tape: list[Step], memory: Memory, truncate: int
+        self,
+        layer: Layer,
+        stages: list[Cross],
+        tape: list[DecoderStep],
+        memory: Memory,
+        truncate: int,
     ) -> None:
         self.layer, self.stages, self.tape, self.truncate = layer, stages, tape, truncate
         self.rows = memory.rows

@@ -190,7 +190,7 @@ class AMMTD(nn.Module):
         if time > len(self.positions):
             raise OptionError(
                 f"{time} steps are more than the {len(self.positions)} learned positions",
-                advice="use mien.layers.time.sliding",
+                advice="use mien.models.predict_in_windows",
             )
         heads = _as_layer(self.layers[0]).heads
         # Many small products gain nothing from half precision, and a long recursion loses by it.

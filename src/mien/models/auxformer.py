@@ -28,7 +28,6 @@ Where the paper is silent:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import cast
@@ -41,15 +40,12 @@ from mien.errors import OptionError
 from mien.layers.crossmodal import (
     CrossmodalTransformer,
     Dropouts,
-    official_depth,
-    official_name,
 )
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
-from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
-from mien.models.mult import complete
+from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 
@@ -76,7 +72,7 @@ class AuxiliaryHead(nn.Module):
         return scores
 
 
-@register("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
+@register_model("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
 class AuxFormer(Model):
     """See the head of this file.
 
@@ -147,14 +143,14 @@ class AuxFormer(Model):
         """
         self.require_anything(signals)
         steps = {
-            name: part.of(self._projected(name, part.values))
-            for name, part in zero_filled(signals, self.modalities).items()
+            name: part.of(self._project(name, part.values))
+            for name, part in fill_with_zeros(signals, self.modalities).items()
         }
-        fused = {name: self._fused(name, steps) for name in steps}
+        fused = {name: self._fuse_target(name, steps) for name in steps}
         alone = {name: self._alone(name, part) for name, part in steps.items()}
         if self.task.per == "frame":
-            fused = dict(zip(fused, on_one_grid(fused, steps, signals), strict=True))
-            alone = dict(zip(alone, on_one_grid(alone, steps, signals), strict=True))
+            fused = dict(zip(fused, resample_to_grid(fused, steps, signals), strict=True))
+            alone = dict(zip(alone, resample_to_grid(alone, steps, signals), strict=True))
         readout = torch.cat(list(fused.values()), dim=-1)
         main = self.head(readout)
         auxiliary = {name: self.auxiliary_head(h) for name, h in alone.items()}
@@ -167,11 +163,11 @@ class AuxFormer(Model):
         losses = [self.criterion(scores, target, None) for scores in heads]
         return torch.stack(losses).mean()
 
-    def _projected(self, name: str, values: Tensor) -> Tensor:
+    def _project(self, name: str, values: Tensor) -> Tensor:
         found: Tensor = self.project[name](values) if name in self.project else values
         return found
 
-    def _fused(self, target: str, steps: Mapping[str, Steps]) -> Tensor:
+    def _fuse_target(self, target: str, steps: Mapping[str, Steps]) -> Tensor:
         query = steps[target]
         sources = [part for name, part in steps.items() if name != target]
         informed = self.crossmodal[target](query, sources[0]) if sources else query.values
@@ -198,77 +194,3 @@ def _projections(
             raise OptionError(f"{', '.join(lacking)} must be projected to a width of {width}")
         wanted = list(project)
     return nn.ModuleDict({n: nn.Linear(modalities[n], width, bias=False) for n in wanted})
-
-
-_LETTERS = {"a": "audio", "v": "video"}
-_DENSE = {
-    "proj1": "head.0.first",
-    "proj2": "head.0.second",
-    "out_layer": "head.1",
-    "proj_aux1": "auxiliary_head.first",
-    "proj_aux2": "auxiliary_head.second",
-    "proj_aux3": "auxiliary_head.third",
-    "out_layer_aux": "auxiliary_head.out",
-}
-
-
-def _build(official: Tensors, *, num_heads: int) -> AuxFormer:
-    width, audio, kernel = official["conv_1d_a.weight"].shape
-    if kernel != 1:
-        raise ValueError(f"the released code projects single steps, not {kernel}")
-    return AuxFormer(
-        Task("dimensions", tuple(map(str, range(len(official["out_layer.weight"]))))),
-        {"audio": audio, "video": width},
-        width=width,
-        heads=num_heads,
-        layers=official_depth(official, "a_mem."),
-        hidden=(len(official["proj_aux1.weight"]), len(official["proj_aux2.weight"])),
-        unposition_zeros=True,
-        project=("audio",),
-    )
-
-
-def _convert(official: Tensors) -> dict[str, Tensor]:
-    state = {}
-    for key, value in official.items():
-        if key == "conv_1d_a.weight":
-            state["project.audio.weight"] = value.squeeze(-1)
-            continue
-        name = _our_name(key)
-        if name is not None:
-            state[name] = value
-    return state
-
-
-def _our_name(key: str) -> str | None:
-    dense = re.fullmatch(r"(\w+)\.(weight|bias)", key)
-    if dense and dense[1] in _DENSE:
-        return f"{_DENSE[dense[1]]}.{dense[2]}"
-    transformer = re.fullmatch(r"(trans_)?([av])_(with_[av]|mem)\.(.+)", key)
-    if not transformer:
-        raise KeyError(key)
-    inner = official_name(transformer[4])
-    kind = "auxiliary" if transformer[1] is None else "memory"
-    if transformer[3] != "mem":
-        kind = "crossmodal"
-    return None if inner is None else f"{kind}.{_LETTERS[transformer[2]]}.{inner}"
-
-
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    whole: Prediction = module(complete({n: inputs[n] for n in ("audio", "video")}))
-    found = {"mean": whole.scores, **_heads(whole)}
-    if "audio_keep" in inputs and "video_zero" in inputs:
-        # Kept or zeroed, as the official module was run: these zeros are values, not a mask.
-        audio = inputs["audio"] * inputs["audio_keep"].unsqueeze(-1).to(inputs["audio"].dtype)
-        part: Prediction = module(complete({"audio": audio, "video": inputs["video_zero"]}))
-        found |= {f"{name}_zero": scores for name, scores in _heads(part).items()}
-        found["mean_zero"] = part.scores
-    return found
-
-
-def _heads(prediction: Prediction) -> dict[str, Tensor]:
-    auxiliary = {f"aux_{name}": scores for name, scores in prediction.by_modality.items()}
-    return {"main": prediction.embeddings["fusion"], **auxiliary}
-
-
-OFFICIAL["auxformer"] = Official(_build, _convert, _run)

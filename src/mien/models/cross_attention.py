@@ -52,10 +52,10 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.time import Aligned
-from mien.models._base import Task
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
-from mien.models.feature_fusion import FeatureFusion, Fused, FusionOptions, concatenate
+from mien.models._registry import register_model
+from mien.models._task import Task
+from mien.models.feature_fusion import FeatureFusion, FusedFeatures, FusionOptions, concatenate
 
 Reading = Literal["text", "printed", "released"]
 READINGS: tuple[Reading, ...] = ("text", "printed", "released")
@@ -157,7 +157,9 @@ def _softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
     return torch.where(mask, scores.masked_fill(~mask, lowest).softmax(dim), 0.0)
 
 
-@register("cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended")
+@register_model(
+    "cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended"
+)
 class CrossAttention(FeatureFusion):
     """Cross-attentional fusion in a single iteration; see the head of this file.
 
@@ -203,11 +205,11 @@ class CrossAttention(FeatureFusion):
             for _ in range(self.stages if len(pair) == 2 else 0)
         )
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Equations 1 to 5, once for each stage; see `FeatureFusion.fuse`."""
-        values = {name: self._projected(name, aligned) for name in self.modalities}
+        values = {name: self._project(name, aligned) for name in self.modalities}
         if not self.attention:
-            return Fused(concatenate(self._attended(values, {}, aligned)))
+            return FusedFeatures(concatenate(self._attend(values, {}, aligned)))
         audio, video = sorted(self.modalities)
         pairs = aligned.valid[audio].unsqueeze(2) & aligned.valid[video].unsqueeze(1)
         seen = None if bool(pairs.all()) else pairs
@@ -216,15 +218,15 @@ class CrossAttention(FeatureFusion):
             if stage > 1:
                 sums = {name: sums[name] + values[name] for name in values}
             found = attention(values[audio], values[video], seen)
-            values = self._attended(sums, {audio: found.audio, video: found.video}, aligned)
+            values = self._attend(sums, {audio: found.audio, video: found.video}, aligned)
             suffix = f"_{stage}" if stage > 1 else ""
             weights[f"{audio}{suffix}"] = found.audio_weights
             weights[f"{video}{suffix}"] = found.video_weights
         if self.reading == "released":
-            return Fused(values[audio] + values[video], weights)
-        return Fused(concatenate(values), weights)
+            return FusedFeatures(values[audio] + values[video], weights)
+        return FusedFeatures(concatenate(values), weights)
 
-    def _projected(self, name: str, aligned: Aligned) -> Tensor:
+    def _project(self, name: str, aligned: Aligned) -> Tensor:
         values = aligned.values[name]
         if name in self.projections:
             # The bias would make something of nothing.
@@ -232,7 +234,7 @@ class CrossAttention(FeatureFusion):
             values = torch.where(valid, self.projections[name](values), 0.0)
         return F.normalize(values, dim=-1) if self.reading == "released" else values
 
-    def _attended(
+    def _attend(
         self, values: Mapping[str, Tensor], found: Mapping[str, Tensor], aligned: Aligned
     ) -> dict[str, Tensor]:
         """Equations 4 and 5 for each modality; `values` are the sums of what was before."""
@@ -245,7 +247,7 @@ class CrossAttention(FeatureFusion):
         }
 
 
-@register(
+@register_model(
     "cross_attention_2stage",
     paper="Lee et al. 2021",
     missing="the other passes unattended",
@@ -298,34 +300,4 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
     return {"weight": parameters["W"]}
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    """All outputs of the golden vectors, which have features before time."""
-    audio, video = inputs["X_a"].mT, inputs["X_v"].mT
-    weight = module.get_parameter("weight")
-    text, printed, released = (
-        cross_correlate(audio, video, weight, reading=reading) for reading in READINGS
-    )
-    attended = {"a": torch.tanh(audio + text.audio), "v": torch.tanh(video + text.video)}
-    return {
-        "Z": text.correlation,
-        "A_a": text.audio_weights,
-        "A_v": text.video_weights,
-        "Xhat_a": text.audio.mT,
-        "Xhat_v": text.video.mT,
-        "X_att_a": attended["a"].mT,
-        "X_att_v": attended["v"].mT,
-        "X_concat": torch.cat([attended["v"], attended["a"]], dim=-1).mT,
-        "output_printed/A_v": printed.video_weights,
-        "output_printed/X_att_v": torch.tanh(video + printed.video).mT,
-        "output_repo/X_a_norm": F.normalize(audio, dim=-1).mT,
-        "output_repo/X_v_norm": F.normalize(video, dim=-1).mT,
-        "output_repo/Z": released.correlation,
-        "output_repo/A_a": released.audio_weights,
-        "output_repo/A_v": released.video_weights,
-        "output_repo/att_a": released.audio.mT,
-        "output_repo/att_v": released.video.mT,
-        "output_repo/sum": (released.audio + released.video).mT,
-    }
-
-
-OFFICIAL["ca_fusion"] = Official(_build, _convert, _run)
+OFFICIAL.register("ca_fusion", Official(_build, _convert))

@@ -33,7 +33,7 @@ AT_ONCE = 24  # faces without gradients: more leave the cache, fewer get a slowe
 STRIDE = 16  # a crop's sides must be multiples of it, so that quarters of stage 2 have equal size
 
 
-def _normalised(convolution: nn.Conv2d, *, relu: bool = True) -> list[nn.Module]:
+def _normalise_after(convolution: nn.Conv2d, *, relu: bool = True) -> list[nn.Module]:
     norm: list[nn.Module] = [convolution, nn.BatchNorm2d(convolution.out_channels)]
     return [*norm, nn.ReLU(inplace=True)] if relu else norm
 
@@ -69,13 +69,13 @@ class ShuffleUnit(nn.Module):
         self.branch1 = nn.Sequential()
         if stride == 2:
             self.branch1 = nn.Sequential(
-                *_normalised(_depthwise(width, 2), relu=False),
-                *_normalised(_pointwise(width, half)),
+                *_normalise_after(_depthwise(width, 2), relu=False),
+                *_normalise_after(_pointwise(width, half)),
             )
         self.branch2 = nn.Sequential(
-            *_normalised(_pointwise(width if stride == 2 else half, half)),
-            *_normalised(_depthwise(half, stride), relu=False),
-            *_normalised(_pointwise(half, half)),
+            *_normalise_after(_pointwise(width if stride == 2 else half, half)),
+            *_normalise_after(_depthwise(half, stride), relu=False),
+            *_normalise_after(_pointwise(half, half)),
         )
         self.stride = stride
 
@@ -101,7 +101,7 @@ class LocalFeatures(nn.Module):
             PATCHES * width, PATCHES * out, 3, 2, 1, groups=PATCHES * width, bias=False
         )
         self.layers = nn.Sequential(
-            *_normalised(first), *_normalised(_depthwise(PATCHES * out, stride=1))
+            *_normalise_after(first), *_normalise_after(_depthwise(PATCHES * out, stride=1))
         )
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -132,9 +132,9 @@ class Modulator(nn.Module):
             nn.ReLU(),
             nn.Linear(hidden, width),
         )
-        layers = _normalised(nn.Conv2d(width, hidden, 1))
+        layers = _normalise_after(nn.Conv2d(width, hidden, 1))
         for _ in range(dilated):
-            layers += _normalised(nn.Conv2d(hidden, hidden, 3, padding=4, dilation=4))
+            layers += _normalise_after(nn.Conv2d(hidden, hidden, 3, padding=4, dilation=4))
         self.spatial = nn.Sequential(*layers, nn.Conv2d(hidden, 1, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ class EfficientFace(nn.Module):
         super().__init__()
         self.features = widths[-1]
         self.stem = nn.Sequential(
-            *_normalised(nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)), nn.MaxPool2d(3, 2, 1)
+            *_normalise_after(nn.Conv2d(3, widths[0], 3, 2, 1, bias=False)), nn.MaxPool2d(3, 2, 1)
         )
         self.stages = nn.ModuleList(
             nn.Sequential(
@@ -176,7 +176,7 @@ class EfficientFace(nn.Module):
         )
         self.local = LocalFeatures(widths[0], widths[1])
         self.modulator = Modulator(widths[1], hidden, dilated)
-        self.last = nn.Sequential(*_normalised(_pointwise(widths[3], widths[4])))
+        self.last = nn.Sequential(*_normalise_after(_pointwise(widths[3], widths[4])))
         self.classifier = nn.Linear(widths[4], classes) if classes else nn.Identity()
 
     def describe(self, images: Tensor) -> Tensor:
@@ -186,8 +186,8 @@ class EfficientFace(nn.Module):
             OptionError: the images are not three-coloured or not a multiple of 16 px.
         """
         if self.training or torch.is_grad_enabled() or not len(images):
-            return self._maps(images)["features"]
-        return torch.cat([self._maps(part)["features"] for part in torch.split(images, AT_ONCE)])
+            return self.maps(images)["features"]
+        return torch.cat([self.maps(part)["features"] for part in torch.split(images, AT_ONCE)])
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the expressions: ``(batch, 3, height, width)`` to ``(batch, classes)``.
@@ -197,7 +197,19 @@ class EfficientFace(nn.Module):
         scores: Tensor = self.classifier(self.describe(images))
         return scores
 
-    def _maps(self, images: Tensor) -> dict[str, Tensor]:
+    def maps(self, images: Tensor) -> dict[str, Tensor]:
+        """Compute the features, and the means of the maps on the way to them.
+
+        Args:
+            images: as for `forward`.
+
+        Returns:
+            ``stage2_mean``, ``modulator_mean``, ``local_mean``, … and ``features``, each ``(batch,
+            channels)``.
+
+        Raises:
+            OptionError: the images have another shape.
+        """
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % STRIDE:
             raise OptionError(
                 f"faces have the shape {tuple(images.shape[1:])}",
@@ -271,7 +283,7 @@ def convert(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     depth = _dilated(parameters)
     for key, value in parameters.items():
         if not _LOCAL.fullmatch(key) and not key.endswith("num_batches_tracked"):
-            state[_renamed(key, depth)] = value
+            state[_rename(key, depth)] = value
     for layer, place in ((1, 0), (2, 3)):
         names = [f"local.conv{patch}_{layer}" for patch in range(1, PATCHES + 1)]
         state[f"local.layers.{place}.weight"] = torch.cat(
@@ -288,7 +300,7 @@ def _dilated(parameters: Mapping[str, Tensor]) -> int:
     return sum(key.startswith(_DILATED) and key.endswith(".weight") for key in parameters)
 
 
-def _renamed(key: str, dilated: int) -> str:
+def _rename(key: str, dilated: int) -> str:
     if key.startswith(_LAST_OF_GATE):
         return key.replace(_LAST_OF_GATE, f"modulator.spatial.{3 * dilated + 3}.")
     for pattern, replacement in _RENAMED:
@@ -301,10 +313,4 @@ def _build(parameters: Mapping[str, Tensor]) -> EfficientFace:
     return EfficientFace(**sizes(parameters))  # type: ignore[arg-type]
 
 
-def _run(module: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    assert isinstance(module, EfficientFace)
-    found = module._maps(inputs["image"])
-    return {**found, "logits": module.classifier(found["features"])}
-
-
-OFFICIAL["efficientface"] = Official(_build, convert, _run)
+OFFICIAL.register("efficientface", Official(_build, convert))

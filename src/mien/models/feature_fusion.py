@@ -47,8 +47,9 @@ from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean
 from mien.layers.time import Aligned, align
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.models.i3d import InceptionI3d
 from mien.models.spectrogram_cnn import SpectrogramCNN
 from mien.signals import Sequence, Signals
@@ -63,7 +64,7 @@ _ENCODERS: Mapping[str, type[SpectrogramCNN] | type[InceptionI3d]] = {
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedFeatures:
     """What a fusion hands to the fully connected layers.
 
     Attributes:
@@ -182,18 +183,18 @@ class FeatureFusion(Model):
             nn.Linear(hidden, len(task.names)),
         )
 
-    def expected(self, modality: str) -> int | None:
+    def feature_size(self, modality: str) -> int | None:
         """See `Model.expected`; an encoder's input has axes of its own."""
-        return None if modality in self.encoders else super().expected(modality)
+        return None if modality in self.encoders else super().feature_size(modality)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Fuse the modalities, step by step on one time axis."""
         raise NotImplementedError
 
     def forward(self, signals: Signals) -> Prediction:
         """Encode, align, fuse, pool per clip, and score; see `Model.forward`."""
         self.require_anything(signals)
-        aligned = complete(align(self._encoded(signals), tuple(self.modalities)), self.modalities)
+        aligned = complete(align(self._encode(signals), tuple(self.modalities)), self.modalities)
         fused = self.fuse(aligned)
         if self.task.per == "clip":
             scores: Tensor = self.head(self._pool(fused.values, aligned.observed))
@@ -201,7 +202,7 @@ class FeatureFusion(Model):
             scores = aligned.spread(self.head(fused.values))
         return Prediction(scores, attention=fused.attention, embeddings={"fused": fused.values})
 
-    def _encoded(self, signals: Signals) -> Signals:
+    def _encode(self, signals: Signals) -> Signals:
         described = dict(signals)
         for name, encoder in self.encoders.items():
             if name in signals:
@@ -235,7 +236,7 @@ def _made(
     return made
 
 
-@register("concat", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model("concat", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class Concatenation(FeatureFusion):
     """[X_v; X_a]: concatenated features to the fully connected layers.
 
@@ -250,12 +251,12 @@ class Concatenation(FeatureFusion):
     ) -> None:
         super().__init__(task, modalities, fused=sum(modalities.values()), **options)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Concatenate; see `FeatureFusion.fuse`."""
-        return Fused(concatenate(aligned.values))
+        return FusedFeatures(concatenate(aligned.values))
 
 
-@register("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model("lstm_fusion", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
 class LstmFusion(FeatureFusion):
     """LSTM([X_v; X_a]), then the fully connected layers.
 
@@ -282,12 +283,14 @@ class LstmFusion(FeatureFusion):
             sum(modalities.values()), width, layers, batch_first=True, dropout=between
         )
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Run over time, zeros going in where nothing was observed; see `FeatureFusion.fuse`."""
-        return Fused(self.lstm(concatenate(aligned.values))[0])
+        return FusedFeatures(self.lstm(concatenate(aligned.values))[0])
 
 
-@register("self_attention", paper="Praveen et al. 2021, baseline", missing="zeros in its place")
+@register_model(
+    "self_attention", paper="Praveen et al. 2021, baseline", missing="zeros in its place"
+)
 class SelfAttention(FeatureFusion):
     """softmax(Q K^T / sqrt(d)) V over the steps of [X_v; X_a], then the fully connected layers.
 
@@ -309,9 +312,9 @@ class SelfAttention(FeatureFusion):
         super().__init__(task, modalities, fused=width, **options)
         self.projection = nn.Linear(sum(modalities.values()), 3 * width)
 
-    def fuse(self, aligned: Aligned) -> Fused:
+    def fuse(self, aligned: Aligned) -> FusedFeatures:
         """Attend to the steps at which anything was observed; see `FeatureFusion.fuse`."""
         query, key, value = self.projection(concatenate(aligned.values)).chunk(3, dim=-1)
         mask = None if bool(aligned.observed.all()) else aligned.observed.unsqueeze(1)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return Fused(attended)
+        return FusedFeatures(attended)

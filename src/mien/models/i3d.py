@@ -19,7 +19,7 @@ Where the papers are silent or differ:
   from carry good statistics.
 - First weights are PyTorch's, for the paper inflates weights trained on pictures.
 
-Unobserved frames: `subsequences` blackens them to zero, the middle of the range, and calls a
+Unobserved frames: `split_subsequences` blackens them to zero, the middle of the range, and calls a
 sub-sequence observed where one of its frames was. Sub-sequences without any are for the caller to
 leave out, as `mien.models.feature_fusion.encode` does.
 """
@@ -42,7 +42,7 @@ Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Convolution:
+class ConvolutionSpec:
     """A unit: channels, kernel and stride, the same along all axes."""
 
     channels: int
@@ -51,7 +51,7 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Pool:
+class PoolSpec:
     """Maximum over a kernel of (time, height, width)."""
 
     kernel: Triple
@@ -59,7 +59,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Mixed:
+class MixedSpec:
     """An inception module: channels of its units, by branch (0 to 3) and order (a, b)."""
 
     b0: int
@@ -75,25 +75,25 @@ class Mixed:
         return self.b0 + self.b1b + self.b2b + self.b3b
 
 
-Layer = Convolution | Pool | Mixed
+Layer = ConvolutionSpec | PoolSpec | MixedSpec
 
 I3D: Mapping[str, Layer] = {
-    "Conv3d_1a_7x7": Convolution(64, 7, 2),
-    "MaxPool3d_2a_3x3": Pool((1, 3, 3), (1, 2, 2)),
-    "Conv3d_2b_1x1": Convolution(64, 1, 1),
-    "Conv3d_2c_3x3": Convolution(192, 3, 1),
-    "MaxPool3d_3a_3x3": Pool((1, 3, 3), (1, 2, 2)),
-    "Mixed_3b": Mixed(64, 96, 128, 16, 32, 32),
-    "Mixed_3c": Mixed(128, 128, 192, 32, 96, 64),
-    "MaxPool3d_4a_3x3": Pool((3, 3, 3), (2, 2, 2)),
-    "Mixed_4b": Mixed(192, 96, 208, 16, 48, 64),
-    "Mixed_4c": Mixed(160, 112, 224, 24, 64, 64),
-    "Mixed_4d": Mixed(128, 128, 256, 24, 64, 64),
-    "Mixed_4e": Mixed(112, 144, 288, 32, 64, 64),
-    "Mixed_4f": Mixed(256, 160, 320, 32, 128, 128),
-    "MaxPool3d_5a_2x2": Pool((2, 2, 2), (2, 2, 2)),
-    "Mixed_5b": Mixed(256, 160, 320, 32, 128, 128),
-    "Mixed_5c": Mixed(384, 192, 384, 48, 128, 128),
+    "Conv3d_1a_7x7": ConvolutionSpec(64, 7, 2),
+    "MaxPool3d_2a_3x3": PoolSpec((1, 3, 3), (1, 2, 2)),
+    "Conv3d_2b_1x1": ConvolutionSpec(64, 1, 1),
+    "Conv3d_2c_3x3": ConvolutionSpec(192, 3, 1),
+    "MaxPool3d_3a_3x3": PoolSpec((1, 3, 3), (1, 2, 2)),
+    "Mixed_3b": MixedSpec(64, 96, 128, 16, 32, 32),
+    "Mixed_3c": MixedSpec(128, 128, 192, 32, 96, 64),
+    "MaxPool3d_4a_3x3": PoolSpec((3, 3, 3), (2, 2, 2)),
+    "Mixed_4b": MixedSpec(192, 96, 208, 16, 48, 64),
+    "Mixed_4c": MixedSpec(160, 112, 224, 24, 64, 64),
+    "Mixed_4d": MixedSpec(128, 128, 256, 24, 64, 64),
+    "Mixed_4e": MixedSpec(112, 144, 288, 32, 64, 64),
+    "Mixed_4f": MixedSpec(256, 160, 320, 32, 128, 128),
+    "MaxPool3d_5a_2x2": PoolSpec((2, 2, 2), (2, 2, 2)),
+    "Mixed_5b": MixedSpec(256, 160, 320, 32, 128, 128),
+    "Mixed_5c": MixedSpec(384, 192, 384, 48, 128, 128),
 }
 
 
@@ -123,7 +123,7 @@ class InceptionI3d(nn.Module):
         channels = colours
         for name, layer in layers.items():
             self.layers[name] = _module(channels, layer)
-            channels = channels if isinstance(layer, Pool) else layer.channels
+            channels = channels if isinstance(layer, PoolSpec) else layer.channels
         self.features = channels
         self.dropout = Dropout(dropout)
         self.logits = None if outputs is None else nn.Linear(channels, outputs)
@@ -173,7 +173,7 @@ class InceptionI3d(nn.Module):
         return found
 
 
-def subsequences(frames: Sequence, length: int = 16) -> Sequence:
+def split_subsequences(frames: Sequence, length: int = 16) -> Sequence:
     """Cut frames into clips for `InceptionI3d`, one after the other.
 
     Args:
@@ -206,7 +206,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _padded(maps: Tensor, kernel: Triple, stride: Triple) -> tuple[Tensor, Triple]:
+def _pad(maps: Tensor, kernel: Triple, stride: Triple) -> tuple[Tensor, Triple]:
     """Maps with what must be padded explicitly, and what the operation itself can pad."""
     pairs = [same_padding(*axis) for axis in zip(maps.shape[2:], kernel, stride, strict=True)]
     if all(before == behind for before, behind in pairs):
@@ -222,7 +222,7 @@ class _Unit(nn.Module):
         self.norm = nn.BatchNorm3d(filters, eps=1e-3, momentum=0.01)
 
     def forward(self, maps: Tensor) -> Tensor:
-        maps, padding = _padded(maps, *self.shape)
+        maps, padding = _pad(maps, *self.shape)
         maps = F.conv3d(maps, self.conv.weight, None, self.shape[1], padding)
         return F.relu(self.norm(maps), inplace=True)
 
@@ -234,12 +234,12 @@ class _MaxPool(nn.Module):
         self.stride = stride
 
     def forward(self, maps: Tensor) -> Tensor:
-        maps, padding = _padded(maps, self.kernel, self.stride)
+        maps, padding = _pad(maps, self.kernel, self.stride)
         return F.max_pool3d(maps, self.kernel, self.stride, padding)
 
 
 class _Inception(nn.Module):
-    def __init__(self, channels: int, sizes: Mixed) -> None:
+    def __init__(self, channels: int, sizes: MixedSpec) -> None:
         super().__init__()
         self.b0 = _Unit(channels, sizes.b0, 1)
         self.b1a = _Unit(channels, sizes.b1a, 1)
@@ -260,9 +260,9 @@ class _Inception(nn.Module):
 
 
 def _module(channels: int, layer: Layer) -> nn.Module:
-    if isinstance(layer, Convolution):
+    if isinstance(layer, ConvolutionSpec):
         return _Unit(channels, layer.channels, layer.kernel, layer.stride)
-    if isinstance(layer, Pool):
+    if isinstance(layer, PoolSpec):
         return _MaxPool(layer.kernel, layer.stride)
     return _Inception(channels, layer)
 
@@ -273,13 +273,13 @@ def _layers_of(parameters: Tensors) -> dict[str, Layer]:
     last = max(number for number, name in enumerate(I3D) if name in here)
     found: dict[str, Layer] = {}
     for name, layer in list(I3D.items())[: last + 1]:
-        if isinstance(layer, Convolution):
+        if isinstance(layer, ConvolutionSpec):
             filters, _, kernel = parameters[f"{name}.conv3d.weight"].shape[:3]
-            found[name] = Convolution(filters, kernel, layer.stride)
-        elif isinstance(layer, Mixed):
+            found[name] = ConvolutionSpec(filters, kernel, layer.stride)
+        elif isinstance(layer, MixedSpec):
             branches = ("b0", "b1a", "b1b", "b2a", "b2b", "b3b")
             widths = (len(parameters[f"{name}.{branch}.conv3d.weight"]) for branch in branches)
-            found[name] = Mixed(*widths)
+            found[name] = MixedSpec(*widths)
         else:
             found[name] = layer
     return found
@@ -308,22 +308,5 @@ def _convert(parameters: Tensors) -> dict[str, Tensor]:
     return converted
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    """Every layer's output for every clip, and what the golden vectors keep of the stem."""
-    assert isinstance(module, InceptionI3d)
-    short = {"Conv3d_1a_7x7": "stem", "Conv3d_2c_3x3": "conv2c"}
-    found: dict[str, Tensor] = {}
-    for name, clip in inputs.items():
-        suffix = name.removeprefix("clip")
-        points = module.end_points(clip)
-        for layer, maps in points.items():
-            found[f"{layer}{suffix}"] = maps
-            found[f"{short.get(layer, layer)}_mean{suffix}"] = maps.mean(dim=(2, 3, 4))
-        kind = "features" if module.logits is None else "logits"
-        described = module.describe(points[next(reversed(points))])
-        found[f"{kind}{suffix}"] = described.mean(dim=1)
-    return found
-
-
-OFFICIAL["i3d"] = Official(_build, _convert, _run)
-OFFICIAL["i3d_stem"] = Official(_build, _convert, _run)
+OFFICIAL.register("i3d", Official(_build, _convert))
+OFFICIAL.register("i3d_stem", Official(_build, _convert))

@@ -37,10 +37,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
-from mien.layers.masked import masked_mean, zeroed
+from mien.layers.masked import masked_mean, zero_missing
 from mien.layers.time import align
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 WIDTHS = MappingProxyType({"audio": 128, "video": 64, "physiology": 16})
@@ -128,7 +129,7 @@ class Recurrent(nn.Module):
         return regressed
 
 
-@register("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
+@register_model("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
 class LateLSTM(Model):
     """See the head of this file.
 
@@ -196,13 +197,13 @@ class LateLSTM(Model):
         observed = aligned.observed
         by_modality: dict[str, Tensor] = {}
         for name in aligned.values:
-            scores = self._bounded(self.networks[name](aligned.values[name], aligned.valid[name]))
-            by_modality[name] = zeroed(scores, aligned.valid[name])
+            scores = self._bound(self.networks[name](aligned.values[name], aligned.valid[name]))
+            by_modality[name] = zero_missing(scores, aligned.valid[name])
         nothing = torch.zeros_like(next(iter(by_modality.values())))
         side_by_side = [by_modality.get(name, nothing) for name in self.modalities]
         features = torch.cat(side_by_side, dim=-1)
         features = features.detach() if self.staged else features
-        scores = self._bounded(self.fusion(features, observed))
+        scores = self._bound(self.fusion(features, observed))
         if self.task.per == "frame":
             return LatePrediction(
                 aligned.spread(scores),
@@ -215,11 +216,12 @@ class LateLSTM(Model):
             observed={name: valid.any(dim=1) for name, valid in aligned.valid.items()},
         )
 
-    def _bounded(self, scores: Tensor) -> Tensor:
+    def _bound(self, scores: Tensor) -> Tensor:
         if self.task.kind == "categories":
             return scores
-        middle, half = (self.task.high + self.task.low) / 2, (self.task.high - self.task.low) / 2
-        return middle + half * scores.tanh()
+        low, high = scores.new_tensor([self.task.ranges[name] for name in self.task.names]).T
+        bounded: Tensor = (high + low) / 2 + (high - low) / 2 * scores.tanh()
+        return bounded
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
         """Everybody's own loss, summed: of the fusion, and of each modality where it is there.

@@ -29,8 +29,9 @@ import torch
 from torch import Tensor, nn
 
 from mien.layers.time import align
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Sequence, Signals
 
 SMALLEST_DEVIATION = 1e-3  # below this a feature counts as constant
@@ -88,7 +89,7 @@ class _Head(nn.Module):
         return scores
 
 
-@register("linear_probe", paper="none: frozen features", missing="left out of the product")
+@register_model("linear_probe", paper="none: frozen features", missing="left out of the product")
 class LinearProbe(Model):
     """See the head of this file.
 

@@ -46,19 +46,20 @@ from torch.nn import functional as F
 from mien.errors import OptionError
 from mien.layers.conformer import sinusoids
 from mien.layers.dropout import Dropout, dropout
-from mien.layers.masked import zeroed
-from mien.models._base import Prediction, Task
+from mien.layers.masked import zero_missing
+from mien.models._base import Prediction
 from mien.models._branches import (
     Branches,
     BranchPrediction,
     Encoded,
     Representation,
-    mean_of,
-    used,
+    average_scores,
+    find_answering,
 )
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
-from mien.signals import Sequence, Signals
+from mien.models._registry import register_model
+from mien.models._task import Task
+from mien.signals import Signals
 
 
 class _SelfAttention(nn.Module):
@@ -111,7 +112,7 @@ class _Layer(nn.Module):
         return x, weights
 
 
-class _Encoder(nn.Module):
+class _TransformerEncoder(nn.Module):
     """The encoder of one modality."""
 
     def __init__(self, features: int, width: int, layers: list[_Layer], positions: bool) -> None:
@@ -130,13 +131,13 @@ class _Encoder(nn.Module):
         extras = {}
         for number, layer in enumerate(self.layers):
             x, weights = layer(x, valid, maps)
-            extras[f"layer{number}"] = zeroed(x, valid)
+            extras[f"layer{number}"] = zero_missing(x, valid)
             if weights is not None:
                 extras[f"attention{number}"] = torch.where(valid[:, None, :, None], weights, 0.0)
         return Encoded(x, extras)
 
 
-@register("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
+@register_model("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
 class Mater(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 
@@ -180,7 +181,10 @@ class Mater(Branches):
             return [_Layer(width, heads, feedforward, dropout, attention) for _ in range(layers)]
 
         self.encoders = nn.ModuleDict(
-            {m: _Encoder(size, width, stack(), positions) for m, size in self.modalities.items()}
+            {
+                m: _TransformerEncoder(size, width, stack(), positions)
+                for m, size in self.modalities.items()
+            }
         )
         self.heads = nn.ModuleDict({m: nn.Linear(width, len(task.names)) for m in self.modalities})
 
@@ -200,13 +204,13 @@ class Mater(Branches):
             off. All are zero where nothing was observed.
         """
         found = self.represent(signals)
-        by_modality = self.scores_by_modality(found)
+        by_modality = self.score_by_modality(found)
         pooled = {f"{m}_pooled": r.pooled for m, r in found.items()}
         return BranchPrediction(
-            mean_of(by_modality, used(found)),
+            average_scores(by_modality, find_answering(found)),
             by_modality=by_modality,
-            embeddings=_named(found, "layer") | pooled,
-            attention=_named(found, "attention"),
+            embeddings=_collect(found, "layer") | pooled,
+            attention=_collect(found, "attention"),
             observed={m: r.observed for m, r in found.items()},
         )
 
@@ -222,7 +226,7 @@ class Mater(Branches):
         return self.criterion(prediction.scores, target, anywhere)
 
 
-def _named(found: Mapping[str, Representation], kind: str) -> dict[str, Tensor]:
+def _collect(found: Mapping[str, Representation], kind: str) -> dict[str, Tensor]:
     return {
         f"{modality}_{key}": value
         for modality, representation in found.items()
@@ -273,34 +277,4 @@ def _build(parameters: Tensors, num_heads: int = 8) -> nn.Module:
     return model.to(torch.float64 if inner.dtype == torch.float64 else torch.float32)
 
 
-def _run(model: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    if not isinstance(model, Mater):
-        raise TypeError(f"no MATER: {type(model).__name__}")
-    sequences = {
-        m: Sequence(x, torch.ones(x.shape[:2], dtype=torch.bool, device=x.device), 0.5)
-        for m, x in inputs.items()
-        if m in model.modalities
-    }
-    prediction = model(Signals(sequences))
-    return {
-        **_position_table(model, inputs),
-        **prediction.embeddings,
-        **prediction.attention,
-        **{f"{m}_logits": scores for m, scores in prediction.by_modality.items()},
-        "logits": prediction.scores,
-        "probabilities": prediction.probabilities(),
-    }
-
-
-def _position_table(model: Mater, inputs: Tensors) -> dict[str, Tensor]:
-    """Ours, for as many steps as are given and at least as many as are needed."""
-    name = "position_table"
-    if name not in inputs:
-        return {}
-    given = [inputs[m] for m in model.modalities if m in inputs]
-    steps = max(len(inputs[name]), *(x.shape[1] for x in given))
-    places = torch.arange(steps, dtype=given[0].dtype, device=given[0].device)
-    return {f"input/{name}": sinusoids(places, given[0].shape[2])}
-
-
-OFFICIAL["mater"] = Official(_build, _convert, _run)
+OFFICIAL.register("mater", Official(_build, _convert))

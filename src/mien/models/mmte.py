@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +38,16 @@ from torch import Tensor, nn
 from mien.errors import OptionError
 from mien.layers.losses import criterion
 from mien.layers.tcn import TCN
-from mien.layers.time import align, sliding
-from mien.models._base import Model, Prediction, Task
+from mien.layers.time import align
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
+from mien.models._windows import predict_in_windows
 from mien.models.ammtd import AMMTD
-from mien.models.mmte_encoder import MMTE, Encoded
-from mien.models.streaming import Stream, checked_stride
-from mien.signals import Signals
+from mien.models.mmte_encoder import MMTE, EncodedSteps
+from mien.models.streaming import MMTEStream, check_stride
+from mien.signals import PlainSignals, Signals, as_signals
 
 
 class Regression(nn.Sequential):
@@ -96,7 +97,7 @@ class _OverMMTE(Model):
         if task.kind == "dimensions":  # equation 12
             self.criterion = criterion("ccc", over="batch" if task.per == "clip" else "sequence")
 
-    def decode(self, encoded: Encoded) -> Prediction:
+    def decode(self, encoded: EncodedSteps) -> Prediction:
         """Scores per frame of representations of at most `window` steps."""
         raise NotImplementedError
 
@@ -116,7 +117,9 @@ class _OverMMTE(Model):
         aligned = align(signals, self.modalities)
         on_one_grid, observed = aligned.signals, aligned.observed
         if observed.shape[1] > self.window:
-            frames = sliding(self._frames, on_one_grid, self.window, self.overlap, fill=0.0)
+            frames = predict_in_windows(
+                self._frames, on_one_grid, self.window, self.overlap, fill=0.0
+            )
         else:
             frames = self._frames(on_one_grid)
         if self.task.per == "frame":
@@ -128,7 +131,9 @@ class _OverMMTE(Model):
         return self.decode(self.encoder(signals))
 
 
-@register("mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention")
+@register_model(
+    "mmte_ammtd", paper="Vazquez-Rodriguez et al. 2023", missing="left out of all attention"
+)
 class MMTEWithAMMTD(_OverMMTE):
     """Encoder and autoregressive decoder; the paper's own model.
 
@@ -163,7 +168,7 @@ class MMTEWithAMMTD(_OverMMTE):
         )
         self.regression = Regression(self.width, self.width // 2, len(task.names))
 
-    def decode(self, encoded: Encoded) -> Prediction:
+    def decode(self, encoded: EncodedSteps) -> Prediction:
         """Decode step by step and regress; see `AMMTD`."""
         decoded, weights = self.decoder(encoded.values, encoded.valid)
         absent = torch.zeros_like(weights[:, :, 0])
@@ -174,11 +179,11 @@ class MMTEWithAMMTD(_OverMMTE):
         shares = torch.stack(columns, dim=-1)
         return Prediction(self.regression(decoded), attention={"modalities": shares})
 
-    def stream(self, batch: int = 1, *, stride: int | None = None) -> Stream:
-        """A step-by-step interface with state; see `Stream`.
+    def stream(self, batch: int = 1, *, stride: int | None = None) -> MMTEStream:
+        """A step-by-step interface with state; see `MMTEStream`.
 
-        The answer to a step comes `Stream.delay` steps later: the encoder's layers times how far
-        ahead each sees. Set ``look_ahead`` to bound it.
+        The answer to a step comes `MMTEStream.delay` steps later: the encoder's layers times how
+        far ahead each sees. Set ``look_ahead`` to bound it.
 
         By default the answers are those of `forward` for as many steps as there are learned
         positions. A longer stream goes through other windows than `forward` does, because it does
@@ -194,9 +199,11 @@ class MMTEWithAMMTD(_OverMMTE):
             OptionError: the TCN looks ahead, the stride is longer than the positions, or the model
                 is in training mode.
         """
-        return Stream(self.encoder, self.decoder, self.regression, batch, stride=stride)
+        return MMTEStream(self.encoder, self.decoder, self.regression, batch, stride=stride)
 
-    def streamed(self, signals: Signals, *, stride: int | None = None) -> Prediction:
+    def predict_as_stream(
+        self, signals: Signals | PlainSignals, *, stride: int | None = None
+    ) -> Prediction:
         """What `stream` answers to a whole sequence, of any length, in one go.
 
         The windows are those of a stream: they begin at fixed steps and go to the end, wherever it
@@ -213,14 +220,17 @@ class MMTEWithAMMTD(_OverMMTE):
             NothingPresent: somebody in the batch has no observed modality.
             OptionError: the stride is longer than the positions.
         """
+        signals = as_signals(signals)
         self.require_anything(signals)
-        overlap = self.window - checked_stride(self.window, stride)
+        overlap = self.window - check_stride(self.window, stride)
         aligned = align(signals, self.modalities)
-        frames = sliding(self._frames, aligned.signals, self.window, overlap, fixed=True)
+        frames = predict_in_windows(self._frames, aligned.signals, self.window, overlap, fixed=True)
         return Prediction(aligned.spread(frames.scores))
 
 
-@register("mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
+@register_model(
+    "mmte_fc", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros"
+)
 class MMTEWithFC(_OverMMTE):
     """Encoder and the regression network alone; the paper's "MMTE + FC (ERN)".
 
@@ -235,12 +245,14 @@ class MMTEWithFC(_OverMMTE):
         inputs = self.width * len(modalities)
         self.regression = Regression(inputs, self.width // 2, len(task.names))
 
-    def decode(self, encoded: Encoded) -> Prediction:
+    def decode(self, encoded: EncodedSteps) -> Prediction:
         """Regress the concatenated modalities of each step."""
         return Prediction(self.regression(encoded.complete(self.modalities)))
 
 
-@register("mmte_lstm", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros")
+@register_model(
+    "mmte_lstm", paper="Vazquez-Rodriguez et al. 2023, 6.1", missing="left out, then zeros"
+)
 class MMTEWithLSTM(_OverMMTE):
     """Encoder and LSTM; the paper's "MMTE + LSTM".
 
@@ -272,7 +284,7 @@ class MMTEWithLSTM(_OverMMTE):
         )
         self.output = nn.Linear(lstm_width, len(task.names))
 
-    def decode(self, encoded: Encoded) -> Prediction:
+    def decode(self, encoded: EncodedSteps) -> Prediction:
         """Run the LSTM over the concatenated modalities; a linear map follows."""
         return Prediction(self.output(self.lstm(encoded.complete(self.modalities))[0]))
 
@@ -301,10 +313,4 @@ def _convert_tcn(parameters: Tensors) -> dict[str, Tensor]:
     return state
 
 
-def _run_tcn(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    levels = cast(TCN, module).levels(inputs["x"].transpose(1, 2))
-    outputs = {f"block{index}": level.transpose(1, 2) for index, level in enumerate(levels)}
-    return outputs | {"y": levels[-1].transpose(1, 2)}
-
-
-OFFICIAL["tcn"] = Official(_official_tcn, _convert_tcn, _run_tcn)
+OFFICIAL.register("tcn", Official(_official_tcn, _convert_tcn))

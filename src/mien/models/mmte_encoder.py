@@ -31,13 +31,13 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.dropout import Dropout
-from mien.layers.masked import zeroed
+from mien.layers.masked import zero_missing
 from mien.layers.tcn import TCN
 from mien.signals import Signals
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedSteps:
     """Representations of the modalities that are in the signals.
 
     Attributes:
@@ -52,7 +52,7 @@ class Encoded:
 
     def complete(self, modalities: Mapping[str, int]) -> Tensor:
         """``(batch, time, all modalities * width)``, zero where one is missing."""
-        clean = zeroed(self.values, self.valid)
+        clean = zero_missing(self.values, self.valid)
         parts = [
             clean[:, :, self.names.index(name)]
             if name in self.names
@@ -194,7 +194,7 @@ class MMTE(nn.Module):
         """How many steps ahead each layer sees."""
         return self.mask_length if self.look_ahead is None else self.look_ahead
 
-    def forward(self, signals: Signals) -> Encoded:
+    def forward(self, signals: Signals) -> EncodedSteps:
         """Encode modalities on one grid.
 
         Args:
@@ -204,12 +204,12 @@ class MMTE(nn.Module):
         valid = torch.stack([signals[name].valid for name in names], dim=1)
         embedded = torch.stack([self._embed(name, signals) for name in names], dim=1)
         batch, modalities, time, width = embedded.shape
-        sequence = zeroed(embedded, valid).flatten(1, 2)
+        sequence = zero_missing(embedded, valid).flatten(1, 2)
         mask = self._mask(valid)
         for layer in self.stack:
             sequence = layer(sequence, mask)
         values = sequence.view(batch, modalities, time, width).transpose(1, 2)
-        return Encoded(values, valid.transpose(1, 2), names)
+        return EncodedSteps(values, valid.transpose(1, 2), names)
 
     def _embed(self, name: str, signals: Signals) -> Tensor:
         local = self.fronts[name](signals[name].values, signals[name].valid)

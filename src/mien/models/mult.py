@@ -27,7 +27,6 @@ made: width 30, five heads, five layers, convolutions of one step, a causal mask
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
@@ -40,22 +39,20 @@ from mien.errors import OptionError
 from mien.layers.crossmodal import (
     CrossmodalTransformer,
     Dropouts,
-    official_depth,
-    official_name,
 )
 from mien.layers.dropout import dropout
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import Steps, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
-from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
-from mien.signals import Sequence, Signals
+from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
+from mien.signals import Signals
 
 # Sources of which the released code drops out no attention weights.
 QUIET = frozenset({"audio", "video"})
 
 
-@register("mult", paper="Tsai et al. 2019", missing="zeros in its place")
+@register_model("mult", paper="Tsai et al. 2019", missing="zeros in its place")
 class MulT(Model):
     """See the head of this file.
 
@@ -122,8 +119,8 @@ class MulT(Model):
         """
         self.require_anything(signals)
         steps = {
-            name: self._projected(name, part)
-            for name, part in zero_filled(signals, self.modalities).items()
+            name: self._project(name, part)
+            for name, part in fill_with_zeros(signals, self.modalities).items()
         }
         pairs: dict[str, Tensor] = {}
         hidden: dict[str, Tensor] = {}
@@ -138,11 +135,11 @@ class MulT(Model):
             hidden[target] = remembered.squeeze(1) if clip else remembered
         parts = list(hidden.values())
         if self.task.per == "frame":
-            parts = on_one_grid(hidden, steps, signals)
+            parts = resample_to_grid(hidden, steps, signals)
         readout = torch.cat(parts, dim=-1)
         return Prediction(self.head(readout), embeddings={"readout": readout, **pairs})
 
-    def _projected(self, name: str, steps: Steps) -> Steps:
+    def _project(self, name: str, steps: Steps) -> Steps:
         values = steps.values
         if name == "text":  # the released code drops out nothing but words before the projection
             values = dropout(values, self.dropouts.embedding, self.training)
@@ -166,110 +163,3 @@ def head(width: int, names: int, block: bool, dropout: float = 0.0) -> nn.Module
     """`OutputBlock`, or where there is none a linear layer."""
     output = nn.Linear(width, names)
     return nn.Sequential(OutputBlock(width, dropout), output) if block else output
-
-
-_LETTERS = {"l": "text", "a": "audio", "v": "video"}
-_HEAD = {"proj1": "head.0.first", "proj2": "head.0.second", "out_layer": "head.1"}
-
-
-def _build(official: Tensors, *, num_heads: int) -> MulT:
-    letters = [letter for letter in _LETTERS if f"proj_{letter}.weight" in official]
-    if not letters:
-        raise KeyError("no modality has a projection")
-    first = letters[0]
-    width, _, kernel = official[f"proj_{first}.weight"].shape
-    if kernel != 1:
-        raise ValueError(f"the released code projects single steps, not {kernel}")
-    pair = f"trans_{first}_with_{letters[1]}." if letters[1:] else "none."
-    return MulT(
-        Task("dimensions", tuple(map(str, range(len(official["out_layer.weight"]))))),
-        {_LETTERS[letter]: official[f"proj_{letter}.weight"].shape[1] for letter in letters},
-        width=width,
-        heads=num_heads,
-        layers=official_depth(official, pair),
-        memory_layers=official_depth(official, f"trans_{first}_mem."),
-        unposition_zeros=True,
-    )
-
-
-def _convert(official: Tensors) -> dict[str, Tensor]:
-    state = {}
-    for key, value in official.items():
-        name = _our_name(key)
-        if name is not None:
-            state[name] = value
-    return state
-
-
-def _our_name(key: str) -> str | None:
-    projection = re.fullmatch(r"proj_([lav])\.weight", key)
-    if projection:
-        return f"project.{_LETTERS[projection[1]]}.weight"
-    dense = re.fullmatch(r"(proj1|proj2|out_layer)\.(weight|bias)", key)
-    if dense:
-        return f"{_HEAD[dense[1]]}.{dense[2]}"
-    transformer = re.fullmatch(r"trans_([lav])_(?:with_([lav])|mem)\.(.+)", key)
-    if not transformer:
-        raise KeyError(key)
-    inner = official_name(transformer[3])
-    target, source = _LETTERS[transformer[1]], _LETTERS.get(transformer[2])
-    place = f"crossmodal.{target}.{source}" if source else f"memory.{target}"
-    return None if inner is None else f"{place}.{inner}"
-
-
-def complete(sequences: Mapping[str, Tensor], hop: float = 1.0) -> Signals:
-    """Signals with everything observed from ``(batch, time, features)`` by modality."""
-    return Signals(
-        {
-            name: Sequence(
-                values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), hop
-            )
-            for name, values in sequences.items()
-        }
-    )
-
-
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
-    letter = {name: short for short, name in _LETTERS.items()}
-    for ending in ("", "_zero"):
-        given = {name: inputs.get(name + ending) for name in cast(MulT, module).modalities}
-        if any(value is None for value in given.values()):
-            continue
-        said: Prediction = module(complete(cast(dict[str, Tensor], given)))
-        found[f"prediction{ending}"] = said.scores
-        found[f"last_hs{ending}"] = said.embeddings["readout"]
-        for pair, values in said.embeddings.items():
-            if pair != "readout":
-                target, source = (letter[name] for name in pair.split("_with_"))
-                found[f"h_{target}_with_{source}{ending}"] = values.transpose(0, 1)
-    return found
-
-
-OFFICIAL["mult"] = OFFICIAL["mult_av"] = Official(_build, _convert, _run)
-
-
-def _build_transformer(official: Tensors, *, num_heads: int) -> CrossmodalTransformer:
-    width = official["layer_norm.weight"].shape[0]
-    depth = official_depth(official, "")
-    return CrossmodalTransformer(width, num_heads, depth, unposition_zeros=True)
-
-
-def _convert_transformer(official: Tensors) -> dict[str, Tensor]:
-    named = {official_name(key): value for key, value in official.items()}
-    return {name: value for name, value in named.items() if name is not None}
-
-
-def _run_transformer(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    def steps(name: str) -> Steps:
-        values = inputs[name].transpose(0, 1)  # official tensors are time first
-        valid = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
-        return Steps(values, valid, valid, valid.new_ones(len(valid), dtype=torch.float64))
-
-    found = {"cross": module(steps("query"), steps("key")), "self": module(steps("query"))}
-    if "query_zero" in inputs and "key_zero" in inputs:
-        found["cross_zero"] = module(steps("query_zero"), steps("key_zero"))
-    return {name: values.transpose(0, 1) for name, values in found.items()}
-
-
-OFFICIAL["mult_crossmodal"] = Official(_build_transformer, _convert_transformer, _run_transformer)

@@ -48,17 +48,16 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
-from mien.layers.masked import zeroed
+from mien.layers.masked import zero_missing
 from mien.layers.output_block import OutputBlock
 from mien.layers.steps import length
-from mien.layers.time import given, grid_of, step_under, take
-from mien.models import _official_sfav
+from mien.layers.time import grid_of, select_present, step_under, take
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
-from mien.models._base import Model, Prediction, Task
-from mien.models._official import OFFICIAL
-from mien.models._registry import register
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
 from mien.models._sfav_branches import SHRINK, Stage, Track
+from mien.models._task import Task
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Sequence, Signals
 
@@ -73,7 +72,7 @@ OTHER: Mapping[str, str] = {AUDIO: VIDEO, VIDEO: AUDIO}
 Tracks = dict[str, Track]
 
 
-class Options(TypedDict, total=False):
+class SFAVOptions(TypedDict, total=False):
     """Keyword options of `SFAV`, which all fusions share."""
 
     backbone: Name | Backbone | None
@@ -84,7 +83,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedTracks:
     """Both branches after fusion, and what is worth looking at on the way."""
 
     tracks: Tracks
@@ -160,9 +159,9 @@ class SFAV(Model):
             scores, attention=fused.attention, embeddings={"pooled": pooled, **fused.embeddings}
         )
 
-    def expected(self, modality: str) -> int | None:
+    def feature_size(self, modality: str) -> int | None:
         """See `Model.expected`; video is checked when its crops, if any, are described."""
-        return None if modality == VIDEO else super().expected(modality)
+        return None if modality == VIDEO else super().feature_size(modality)
 
     def describe(self, signals: Signals) -> Signals:
         """The same signals with features in place of face crops, invalid crops not looked at."""
@@ -187,7 +186,7 @@ class SFAV(Model):
             stages[name] = Stage(width, (out[0], out[1]), pools=name == AUDIO)
         return stages
 
-    def _fuse(self, tracks: Tracks) -> Fused:
+    def _fuse(self, tracks: Tracks) -> FusedTracks:
         raise NotImplementedError
 
     def _through(self, tracks: Tracks, stage: int) -> Tracks:
@@ -198,11 +197,11 @@ class SFAV(Model):
     def _tracks(self, signals: Signals, present: Mapping[str, Tensor]) -> Tracks:
         tracks = {}
         for name in self.names:
-            values, valid = self._filled(name, signals, present[name])
+            values, valid = self._fill(name, signals, present[name])
             tracks[name] = Track.of(values, valid, 1 + TAKEN if name == AUDIO else 1)
         return tracks
 
-    def _filled(self, name: str, signals: Signals, present: Tensor) -> tuple[Tensor, Tensor]:
+    def _fill(self, name: str, signals: Signals, present: Tensor) -> tuple[Tensor, Tensor]:
         """Features and their mask, with valid zeros for who lacks the modality."""
         size, steps = self.modalities[name], self.missing_steps[name]
         like = next(iter(self.parameters()))
@@ -222,9 +221,9 @@ class SFAV(Model):
             values = torch.where(stand_in.unsqueeze(-1), black(self.backbone, like), values)
         return values, valid | stand_in
 
-    def _frames(self, signals: Signals, name: str, fused: Fused, present: Tensor) -> Tensor:
+    def _frames(self, signals: Signals, name: str, fused: FusedTracks, present: Tensor) -> Tensor:
         """``(batch, time, width)`` of a branch on the grid of the batch."""
-        known, track = given(signals, self.names), fused.tracks[name]
+        known, track = select_present(signals, self.names), fused.tracks[name]
         hop, steps = grid_of(known.values())
         mean = track.mean.unsqueeze(1).expand(-1, steps, -1)
         if name not in known:
@@ -251,7 +250,7 @@ class _TransformerFusion(SFAV):
         heads: int = 1,
         residual: bool = False,
         ratio: int = 2,
-        **options: Unpack[Options],
+        **options: Unpack[SFAVOptions],
     ) -> None:
         super().__init__(task, modalities, **options)
         self.fusion = nn.ModuleDict()
@@ -264,7 +263,7 @@ class _TransformerFusion(SFAV):
                 residual=residual,
             )
 
-    def _attended(self, tracks: Tracks) -> dict[str, Tensor]:
+    def _attend(self, tracks: Tracks) -> dict[str, Tensor]:
         """What the blocks give, by the modality that asks."""
         clean = {name: track.cleaned for name, track in tracks.items()}
         return {
@@ -273,7 +272,7 @@ class _TransformerFusion(SFAV):
         }
 
 
-@register("sfav_lt", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_lt", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class LateTransformer(_TransformerFusion):
     """Late transformer fusion: a block per direction behind both branches (equation 2).
 
@@ -291,14 +290,16 @@ class LateTransformer(_TransformerFusion):
 
     layer = 3
 
-    def _fuse(self, tracks: Tracks) -> Fused:
+    def _fuse(self, tracks: Tracks) -> FusedTracks:
         tracks = self._through(self._through(tracks, 0), 1)
-        blocks = self._attended(tracks)
+        blocks = self._attend(tracks)
         fused = {name: track.of_values(blocks[name]) for name, track in tracks.items() if blocks}
-        return Fused(fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()})
+        return FusedTracks(
+            fused or tracks, {f"fusion_{name}": block for name, block in blocks.items()}
+        )
 
 
-@register("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_it", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateTransformer(_TransformerFusion):
     """Intermediate transformer fusion: blocks between the stages, added to their branches.
 
@@ -316,16 +317,16 @@ class IntermediateTransformer(_TransformerFusion):
 
     layer = 1
 
-    def _fuse(self, tracks: Tracks) -> Fused:
+    def _fuse(self, tracks: Tracks) -> FusedTracks:
         tracks = self._through(tracks, 0)
-        blocks = self._attended(tracks)
+        blocks = self._attend(tracks)
         for name, block in blocks.items():
             tracks[name] = tracks[name].of_values(tracks[name].values + block)
         named = {f"fusion_{name}": block for name, block in blocks.items()}
-        return Fused(self._through(tracks, 1), named)
+        return FusedTracks(self._through(tracks, 1), named)
 
 
-@register("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
+@register_model("sfav_ia", paper="Chumachenko et al. 2022", missing="zeros in its place")
 class IntermediateAttention(SFAV):
     """Intermediate attention fusion: each branch weighted by the other's attention (equation 3).
 
@@ -345,7 +346,7 @@ class IntermediateAttention(SFAV):
         modalities: Mapping[str, int],
         *,
         heads: int = 1,
-        **options: Unpack[Options],
+        **options: Unpack[SFAVOptions],
     ) -> None:
         super().__init__(task, modalities, **options)
         self.fusion = nn.ModuleDict()
@@ -353,7 +354,7 @@ class IntermediateAttention(SFAV):
             widths = self.widths[name][1], self.widths[other][1]
             self.fusion[name] = MutualAttention(*widths, heads=heads)
 
-    def _fuse(self, tracks: Tracks) -> Fused:
+    def _fuse(self, tracks: Tracks) -> FusedTracks:
         tracks = self._through(tracks, 0)
         weights = {}
         for asking, attention in self.fusion.items():
@@ -362,7 +363,7 @@ class IntermediateAttention(SFAV):
         stages = {f"{name}_stage1": track.values for name, track in tracks.items()}
         for name, shares in weights.items():
             tracks[name] = tracks[name].of_values(tracks[name].values * shares.unsqueeze(-1))
-        return Fused(self._through(tracks, 1), stages, weights)
+        return FusedTracks(self._through(tracks, 1), stages, weights)
 
 
 def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
@@ -373,7 +374,4 @@ def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
             f"{name} has {values.shape[-1]} features, the model was made for {size}",
             advice="for face crops choose a backbone",
         )
-    return zeroed(values, sequence.valid)
-
-
-OFFICIAL.update(_official_sfav.implementations())
+    return zero_missing(values, sequence.valid)

@@ -7,9 +7,10 @@ the same look-ahead.
 
 Beyond them a stream goes through windows, as every model does, but it cannot choose them so that
 the last one ends with the sequence. A window begins after every stride, and where windows overlap
-they are averaged: `mien.layers.time.sliding` with fixed starts, which `MMTEWithAMMTD.streamed` runs
-over a whole sequence of any length. By default one window begins where another ends, since one that
-overlaps the first would take part before it is known that the sequence is longer than the first.
+they are averaged: `predict_in_windows` with fixed starts, which
+`MMTEWithAMMTD.predict_as_stream` runs over a whole sequence of any length. By default one window
+begins where another ends, since one that overlaps the first would take part before it is known that
+the sequence is longer than the first.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Answer(NamedTuple):
     scores: Tensor
 
 
-def checked_stride(positions: int, stride: int | None) -> int:
+def check_stride(positions: int, stride: int | None) -> int:
     """Steps between the starts of a stream's windows.
 
     Args:
@@ -59,7 +60,7 @@ def checked_stride(positions: int, stride: int | None) -> int:
     return stride
 
 
-class Stream:
+class MMTEStream:
     """Scores as time goes on. `MMTEWithAMMTD.stream` makes one.
 
     All modalities come on one grid, a value of each with every step; one that is missing at a step
@@ -88,7 +89,7 @@ class Stream:
         *,
         stride: int | None = None,
     ) -> None:
-        self.stride = checked_stride(len(encoder.positions), stride)
+        self.stride = check_stride(len(encoder.positions), stride)
         self.encoder, self.decoder, self.regression, self.batch = (
             encoder,
             decoder,

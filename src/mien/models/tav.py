@@ -30,10 +30,11 @@ from torch.nn import functional as F
 
 from mien.layers.attention import CrossBlock
 from mien.layers.output_block import OutputBlock
-from mien.models._base import Prediction, Task
-from mien.models._registry import register
+from mien.models._base import Prediction
+from mien.models._registry import register_model
 from mien.models._sfav_branches import Track
-from mien.models.sfav import SFAV, Fused, Options, Tracks
+from mien.models._task import Task
+from mien.models.sfav import SFAV, FusedTracks, SFAVOptions, Tracks
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
 
@@ -63,7 +64,7 @@ class ConvolutionalTransformer(CrossBlock):
 
     def forward(self, asking: Track, asked: Track) -> Tensor:
         """``(batch, time, width)`` on the steps of who asks; meaningless where not valid."""
-        found = self.attended(asking.cleaned, asked.cleaned, asked.valid)
+        found = self.attend(asking.cleaned, asked.cleaned, asked.valid)
         # Steps that are not there are zero before each convolution, as those behind the ends.
         normal = asking.of_values(self.normalise(found)).cleaned
         inner = asking.of_values(F.gelu(_over_time(self.widen, normal))).cleaned
@@ -101,7 +102,7 @@ class OneDirection(SFAV):
         heads: int = 1,
         residual: bool = False,
         ratio: int = 2,
-        **options: Unpack[Options],
+        **options: Unpack[SFAVOptions],
     ) -> None:
         super().__init__(task, modalities, **options)
         self.block: ConvolutionalTransformer | None = None
@@ -134,23 +135,23 @@ class OneDirection(SFAV):
         scores = self.classifier(self.output_block(joined))
         return Prediction(scores, embeddings={"pooled": pooled, **fused.embeddings})
 
-    def _fuse(self, tracks: Tracks) -> Fused:
+    def _fuse(self, tracks: Tracks) -> FusedTracks:
         tracks = self._through(self._through(tracks, 0), 1)
         if self.block is None:
-            return Fused(tracks, {})
+            return FusedTracks(tracks, {})
         asking = tracks[self.asking]
         block = self.block(asking, tracks[self.asked])
-        return Fused({self.asking: asking.of_values(block)}, {"fusion": block})
+        return FusedTracks({self.asking: asking.of_values(block)}, {"fusion": block})
 
 
-@register("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
+@register_model("tav", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TAV(OneDirection):
     """Fusion from audio to video: video asks, audio gives keys and values."""
 
     asking, asked = VIDEO, AUDIO
 
 
-@register("tva", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
+@register_model("tva", paper="Chumachenko et al. 2022, Table II", missing="zeros in its place")
 class TVA(OneDirection):
     """Fusion from video to audio: audio asks, video gives keys and values."""
 

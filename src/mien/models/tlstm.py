@@ -35,13 +35,14 @@ from torch import Tensor, nn
 
 from mien.errors import OptionError, WeightError
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts
-from mien.layers.steps import at, on_one_grid, zero_filled
-from mien.models._base import Model, Prediction, Task
-from mien.models._registry import register
+from mien.layers.steps import at, fill_with_zeros, resample_to_grid
+from mien.models._base import Model, Prediction
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 
-@register("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
+@register_model("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
 class TLSTM(Model):
     """See the head of this file.
 
@@ -101,14 +102,14 @@ class TLSTM(Model):
         """
         self.require_anything(signals)
         steps = {}
-        for name, part in zero_filled(signals, self.modalities).items():
+        for name, part in fill_with_zeros(signals, self.modalities).items():
             projected = part.of(self.project[name](part.values), positioned=True)
             steps[name] = projected.of(self.encoders[name](projected))
         asking, *answering = steps.values()
         fused = self.fusion(asking, answering[0]) if self.fusion is not None else asking.values
         hidden: Tensor = self.lstm(fused)[0]  # forward in time only: padding comes after it all
         if self.task.per == "frame":
-            hidden = on_one_grid({next(iter(steps)): hidden}, steps, signals)[0]
+            hidden = resample_to_grid({next(iter(steps)): hidden}, steps, signals)[0]
         else:
             hidden = at(hidden, asking.last)
         return Prediction(self.head(hidden), embeddings={"fused": fused})

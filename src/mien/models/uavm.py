@@ -20,7 +20,7 @@ inner width (audio's and the shared one, 2 x 1,049,600). 114,949,894 remain.
 
 Where the paper is silent:
 - Clips of another length than the learned positions: a shorter one uses the first positions; a
-  longer one goes through windows of `mien.layers.time.sliding` that overlap by half, each modality
+  longer one goes through windows of `predict_in_windows` that overlap by half, each modality
   on its own steps, so that no position is used that was never trained. Scores per frame are
   averaged where windows overlap, and zero in one in which the modality was not observed at all; a
   clip's mean over time is that of the averaged hidden states.
@@ -43,12 +43,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mien.errors import OptionError
-from mien.layers.masked import masked_mean, zeroed
-from mien.layers.steps import Steps, cleaned, observed_on_grid, on_one_grid
-from mien.layers.time import sliding
-from mien.models._base import Model, Prediction, Task
+from mien.layers.masked import masked_mean, zero_missing
+from mien.layers.steps import Steps, clean_values, find_observed, resample_to_grid
+from mien.models._base import Model, Prediction
 from mien.models._official import OFFICIAL, Official, Tensors
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
+from mien.models._windows import predict_in_windows
 from mien.signals import Sequence, Signals
 
 EPSILON = 1e-6  # of the normalisations outside the blocks; those inside have torch's 1e-5
@@ -119,7 +120,7 @@ class Transformer(nn.Module):
         return x
 
 
-@register("uavm", paper="Gong et al. 2022", missing="left out of the mean")
+@register_model("uavm", paper="Gong et al. 2022", missing="left out of the mean")
 class UAVM(Model):
     """See the head of this file.
 
@@ -178,12 +179,12 @@ class UAVM(Model):
         for name in given:
             frames[name], specific, shared = self._frames(name, signals[name], present[name])
             valid = steps[name].valid
-            embeddings[f"specific_{name}"] = zeroed(specific, valid)
+            embeddings[f"specific_{name}"] = zero_missing(specific, valid)
             embeddings[name] = masked_mean(shared, valid)
         if self.task.per == "frame":
-            observed = observed_on_grid(steps, signals)
+            observed = find_observed(steps, signals)
             here = [observed[name].unsqueeze(-1).float() for name in given]
-            scores = torch.stack(on_one_grid(frames, steps, signals))
+            scores = torch.stack(resample_to_grid(frames, steps, signals))
         else:
             here = [present[name].unsqueeze(-1).float() for name in given]
             scores = torch.stack([self.head(self.head_norm(embeddings[name])) for name in given])
@@ -206,25 +207,27 @@ class UAVM(Model):
     def _frames(self, name: str, sequence: Sequence, who: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores per frame and both transformers' results, zero for who lacks the modality."""
         rows = who.nonzero().squeeze(1)
-        values = cleaned(name, sequence, self.modalities[name])[rows]
+        values = clean_values(name, sequence, self.modalities[name])[rows]
         own = Signals({name: replace(sequence, values=values, valid=sequence.valid[rows])})
         run, time = partial(self._window, name), sequence.valid.shape[1]
         if time > self.steps:
-            said = sliding(run, own, self.steps, self.steps // 2, fill=0.0)
+            said = predict_in_windows(
+                run, own, self.steps, self.steps // 2, fill=0.0, embeddings=("specific", "shared")
+            )
         else:
             said = run(own)
-        found = (said.scores, said.by_modality["specific"], said.by_modality["shared"])
+        found = (said.scores, said.embeddings["specific"], said.embeddings["shared"])
         scores, specific, shared = (_spread(part, rows, (len(who), time)) for part in found)
         return scores, specific, shared
 
     def _window(self, name: str, signals: Signals) -> Prediction:
-        """At most `steps` steps of those who have the modality; states go where windows average."""
+        """At most `steps` steps of those who have the modality."""
         valid = signals[name].valid
         keys = None if bool(valid.all()) else valid[:, None, None]
         specific = self.specific[name](signals[name].values, keys)
         shared = self.shared(specific, keys)
         states = {"specific": specific, "shared": shared}
-        return Prediction(self.head(self.head_norm(shared)), states)
+        return Prediction(self.head(self.head_norm(shared)), embeddings=states)
 
 
 def _steps(sequence: Sequence) -> Steps:
@@ -317,15 +320,4 @@ def _our_name(transformer: str, part: str) -> str:
     return f"{place}.blocks.{block[1]}.{_BLOCK_PARTS[block[2]]}.{block[3]}"
 
 
-def _run(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
-    names = ("audio", "video")
-    valid = {name: torch.ones(inputs[name].shape[:2], dtype=torch.bool) for name in names}
-    said: Prediction = module(Signals({n: Sequence(inputs[n], valid[n], 1.0) for n in names}))
-    found = {"logits_mean": said.scores}
-    for name in names:
-        found[f"logits_{name}"] = said.by_modality[name]
-        found[f"specific_{name}"] = said.embeddings[f"specific_{name}"]
-    return found
-
-
-OFFICIAL["uavm"] = Official(_build, _convert, _run)
+OFFICIAL.register("uavm", Official(_build, _convert))

@@ -67,15 +67,16 @@ from mien.layers.dropout import Dropout
 from mien.layers.losses import criterion
 from mien.layers.masked import masked_mean
 from mien.models import _official_conformer  # noqa: F401, registers the official blocks
-from mien.models._base import Prediction, Task
+from mien.models._base import Prediction
 from mien.models._branches import (
     Branches,
     BranchPrediction,
     Encoded,
-    mean_of,
-    used,
+    average_scores,
+    find_answering,
 )
-from mien.models._registry import register
+from mien.models._registry import register_model
+from mien.models._task import Task
 from mien.signals import Signals
 
 
@@ -95,7 +96,7 @@ class VavlPrediction(BranchPrediction):
     present: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class _Encoder(nn.Module):
+class _BranchEncoder(nn.Module):
     """A temporal convolution to few features, then conformers over time."""
 
     def __init__(self, project: nn.Conv1d, conformer: ConformerEncoder) -> None:
@@ -120,7 +121,9 @@ def _encoders(
     def project(features: int) -> nn.Conv1d:
         return nn.Conv1d(features, projected, kernel, padding="same", bias=False)
 
-    return nn.ModuleDict({m: _Encoder(project(size), stack()) for m, size in modalities.items()})
+    return nn.ModuleDict(
+        {m: _BranchEncoder(project(size), stack()) for m, size in modalities.items()}
+    )
 
 
 def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) -> nn.Sequential:
@@ -137,7 +140,7 @@ def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) ->
     )
 
 
-@register("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
+@register_model("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
 class Vavl(Branches):
     """See the head of this file. Times of several modalities: see `mien.models._branches`.
 
@@ -219,9 +222,9 @@ class Vavl(Branches):
             layers in ``embeddings``, ``(batch, width)`` by modality.
         """
         found = self.represent(signals)
-        by_modality = self.scores_by_modality(found)
-        answering = used(found)
-        scores = mean_of(by_modality, answering)
+        by_modality = self.score_by_modality(found)
+        answering = find_answering(found)
+        scores = average_scores(by_modality, answering)
         if self.joint is not None and len(found) == len(self.modalities):
             together = torch.cat([found[m].values for m in self.modalities], dim=-1)
             together = together.detach() if self.training else together
@@ -285,7 +288,7 @@ class Vavl(Branches):
         return out
 
 
-@register(
+@register_model(
     "unimodal_conformer",
     paper="Goncalves et al. 2023, baseline",
     missing="the network of the other one",
@@ -352,9 +355,9 @@ class UnimodalConformer(Branches):
     def forward(self, signals: Signals) -> BranchPrediction:
         """Answer by the network of what is observed; see `Model.forward`."""
         found = self.represent(signals)
-        by_modality = self.scores_by_modality(found)
+        by_modality = self.score_by_modality(found)
         return BranchPrediction(
-            mean_of(by_modality, used(found)),
+            average_scores(by_modality, find_answering(found)),
             by_modality=by_modality,
             embeddings={m: r.pooled for m, r in found.items()},
             observed={m: r.observed for m, r in found.items()},

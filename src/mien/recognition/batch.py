@@ -13,7 +13,7 @@ from mien import schema
 from mien.errors import MienError, OptionError
 from mien.formats import FORMATS
 from mien.recognition.outputs import OutputFolder
-from mien.recognition.recognizer import Outcome, Recognizer
+from mien.recognition.recognizer import Analysis, Recognizer
 from mien.timeline import Timeline
 
 
@@ -69,7 +69,7 @@ class Batch:
             self._errors.print(f"{failed} of {len(recordings)} failed", markup=False)
         return failed
 
-    def _take(self, outcome: Outcome) -> bool:
+    def _take(self, outcome: Analysis) -> bool:
         """Write one outcome; True if all went well."""
         try:
             if outcome.timeline is None:

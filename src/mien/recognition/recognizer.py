@@ -1,40 +1,36 @@
-"""A recording in, a timeline out."""
+"""A recording in, a timeline out, by any trained model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-
-from mien import schema
 from mien._closing import Closing
-from mien._version import __version__
-from mien.errors import MienError, OptionError
-from mien.features.observation import Observation
-from mien.features.observe import observe
-from mien.features.readers import DefaultReaders
-from mien.media import Decoder, Limits
-from mien.missing import check_withheld
-from mien.models import LinearProbe, PersonBaseline, load_model
-from mien.recognition.scoring import learn_baseline, score
-from mien.recognition.windows import Grid, Role, face_steps, main_role, roles
-from mien.timeline import Metadata, Recording, Thumbnail, Timeline, readable_name
+from mien.errors import InputError, MienError, OptionError
+from mien.features.reader import Observation, Reader
+from mien.media import Limits
+from mien.recognition.scoring import learn_offset, score
+from mien.recognition.tables import build_timeline
+from mien.recognition.windows import Grid, Person, find_people, main_person
+from mien.registry import nearest
+from mien.timeline import Timeline
+from mien.trained import DEFAULT_WINDOW_S, TrainedModel, load_model
+from mien.training.standardisation import PersonOffset
 
+DEFAULT_MODEL = "default"
+BASELINE_MODEL = "default_baseline"
 LEAST_BASELINE_S = 30.0
 Progress = Callable[[float], None]
 
 
 def _silent(seconds: float) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Analysis:
     """What became of one file of a batch: a timeline or an error, never both.
 
     Attributes:
@@ -49,48 +45,65 @@ class Outcome:
 
 
 class Recognizer(Closing):
-    """Holds a model and the encoders, loaded once, and reads recordings with them.
+    """Hold a trained model and its extractors, loaded once, and read recordings with them.
 
     Args:
-        model: name of a trained model, one of `mien.models.list_trained`.
-        baseline: standardise each person by their own recordings. All recordings of one call are
-            then taken as of one person (of the face seen longest in each).
-        window: seconds around each step that the model sees.
+        model: a `TrainedModel`, the name of a shipped one, or the path of a file. None for the
+            default model, or for its form that takes a person's offset off if ``baseline``.
+        baseline: all recordings of one call are of one person (of the face seen longest in each),
+            whose offset is taken off by what all of them tell. Without it, a model that takes
+            offsets off does so by each recording alone.
+        window: seconds around each step that a model per clip sees; None for the model's own.
         hop: seconds from one step to the next.
-        face_hz: frames a second in which faces are looked for.
+        features: for modalities that the model knows from files of features: the file by
+            modality, where ``{stem}`` and ``{name}`` stand for those of the recording and a
+            relative path is relative to the recording's folder.
         limits: what the decoder may use.
 
     Attributes:
-        decoder: the decoder, with its child process.
+        trained: the model.
+        grid: steps and windows.
 
     Raises:
         OptionError: the options make no sense.
+        InputError: there is no such model file.
+        ModelFileError: the file cannot be used.
         WeightError: a weight file is missing and cannot be fetched.
     """
 
     def __init__(
         self,
-        model: str = "linear_probe",
+        model: TrainedModel | str | Path | None = None,
         *,
         baseline: bool = False,
-        window: float = 3.0,
+        window: float | None = None,
         hop: float = 0.5,
-        face_hz: float = 5.0,
+        features: Mapping[str, str | Path] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.grid = Grid(window, hop, face_hz)
-        self.name, self.baseline = model, baseline
-        self.model = load_model(f"{model}_baseline" if baseline else model)
-        if baseline and not isinstance(self.model, LinearProbe):
+        chosen = (BASELINE_MODEL if baseline else DEFAULT_MODEL) if model is None else model
+        self.trained = chosen if isinstance(chosen, TrainedModel) else load_model(chosen)
+        self.baseline = baseline
+        if baseline and self.trained.offset != "person":
             raise OptionError(
-                f"{model} knows no personal baseline", advice="use linear_probe or no baseline"
+                f"{self.trained.name} knows no personal baseline",
+                advice=f"use {BASELINE_MODEL}, a model trained with `offset: person`, or no "
+                "baseline",
             )
-        self._readers = DefaultReaders()
-        self.decoder = Decoder(limits=limits)
+        if window is not None and self.trained.task.per == "frame":
+            raise OptionError(
+                f"{self.trained.name} reads whole recordings, so it has no window",
+                advice="leave the window out",
+            )
+        self.grid = Grid(max(window or self.trained.window or DEFAULT_WINDOW_S, hop), hop)
+        extractors = self.trained.load_extractors()
+        self._files = dict(features or {})
+        self._check_features({n for n, e in extractors.items() if e.source == "file"})
+        self._reader = Reader(extractors, limits=limits)
 
     def close(self) -> None:
         """End the decoder's process."""
-        self.decoder.close()
+        self._reader.close()
 
     def analyze(
         self, path: str | Path, *, without: Collection[str] = (), progress: Progress = _silent
@@ -105,12 +118,12 @@ class Recognizer(Closing):
         Raises:
             MienError: the recording cannot be used.
         """
-        for outcome in self.analyze_all([path], without=without, progress=progress):
-            if outcome.timeline is not None:
-                return outcome.timeline
-            if outcome.error is not None:
-                raise outcome.error
-        raise AssertionError("every path has an outcome")
+        for analysis in self.analyze_all([path], without=without, progress=progress):
+            if analysis.timeline is not None:
+                return analysis.timeline
+            if analysis.error is not None:
+                raise analysis.error
+        raise AssertionError("every path has an analysis")
 
     def analyze_all(
         self,
@@ -118,156 +131,118 @@ class Recognizer(Closing):
         *,
         without: Collection[str] = (),
         progress: Progress = _silent,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Analysis]:
         """Read recordings one after the other; a bad one does not stop the others.
 
         With a baseline all are observed before the first is scored, since they explain each other.
 
         Yields:
-            An outcome for each path, in order.
+            An analysis for each path, in order.
+
+        Raises:
+            OptionError: the model has no such modality, or no other one.
         """
-        withheld = check_withheld(without)
+        withheld = self._check_withheld(without)
         observed = (self._observe(Path(path), withheld, progress) for path in paths)
         if self.baseline:
-            yield from self._together(observed, withheld)
+            yield from self._analyze_together(observed, withheld)
             return
         for seen in observed:
-            yield self._outcome(seen, withheld)
+            yield self._analyze(seen, withheld)
+
+    def _check_withheld(self, without: Collection[str]) -> frozenset[str]:
+        names = [without] if isinstance(without, str) else list(without)
+        known = tuple(self.trained.model.modalities)
+        for name in names:
+            if name not in known:
+                raise OptionError(f"{name} cannot be withheld", advice=nearest(name, known))
+        if set(names) >= set(known):
+            raise OptionError(
+                f"nothing is left without {' and '.join(names)}",
+                advice=f"{self.trained.name} can use {' and '.join(known)}",
+            )
+        return frozenset(names)
+
+    def _check_features(self, needed: Collection[str]) -> None:
+        for name in self._files:
+            if name not in needed:
+                raise OptionError(
+                    f"{self.trained.name} takes no file of {name} features",
+                    advice=nearest(name, needed) if needed else "leave it out",
+                )
+
+    def _files_of(self, path: Path) -> dict[str, Path]:
+        """The files of features of one recording; what is a template is filled in."""
+        return {
+            name: path.parent / str(file).format(stem=path.stem, name=path.name)
+            for name, file in self._files.items()
+        }
 
     def _observe(
         self, path: Path, withheld: frozenset[str], progress: Progress
-    ) -> Observation | Outcome:
+    ) -> Observation | Analysis:
         try:
-            return observe(
-                path,
-                decoder=self.decoder,
-                readers=self._readers,
-                without=withheld,
-                face_hz=self.grid.face_hz,
-                progress=progress,
+            return self._reader.observe(
+                path, without=withheld, files=self._files_of(path), progress=progress
             )
         except MienError as error:
-            return Outcome(path, error=error)
+            return Analysis(path, error=error)
+        except (KeyError, IndexError) as error:
+            problem = InputError(f"a file of features cannot be named: {error}", path=path)
+            return Analysis(path, error=problem)
 
-    def _outcome(
+    def _analyze(
         self,
-        seen: Observation | Outcome,
+        seen: Observation | Analysis,
         withheld: frozenset[str],
-        shared: PersonBaseline | None = None,
-    ) -> Outcome:
-        if isinstance(seen, Outcome):
+        shared: PersonOffset | None = None,
+    ) -> Analysis:
+        if isinstance(seen, Analysis):
             return seen
         try:
             with seen:
-                return Outcome(seen.path, self._timeline(seen, withheld, shared))
+                return Analysis(seen.path, self._timeline(seen, withheld, shared))
         except MienError as error:
-            return Outcome(seen.path, error=error)
+            return Analysis(seen.path, error=error)
 
-    def _together(
-        self, observed: Iterable[Observation | Outcome], withheld: frozenset[str]
-    ) -> Iterator[Outcome]:
+    def _analyze_together(
+        self, observed: Iterable[Observation | Analysis], withheld: frozenset[str]
+    ) -> Iterator[Analysis]:
         with ExitStack() as open_files:
-            everything = []
+            everything: list[Observation | Analysis] = []
+            shared, seconds = PersonOffset(), 0.0
             for seen in observed:
                 everything.append(seen)
                 if isinstance(seen, Observation):
                     open_files.enter_context(seen)
-            shared = PersonBaseline()
-            for seen in everything:
-                if isinstance(seen, Observation):
-                    main = main_role(roles(seen, self.grid))
-                    learn_baseline(shared, self.model, seen, main, self.grid)
-            seconds = shared.items * self.grid.hop
+                    main = main_person(find_people(seen, self.grid))
+                    learn_offset(shared, seen, main, self.grid)
+                    seconds += float(main.anything.sum()) * self.grid.hop
             for seen in everything:
                 if isinstance(seen, Observation) and seconds < LEAST_BASELINE_S:
                     seen.warnings.append(
                         f"the personal baseline rests on {seconds:.1f} s only; give more "
                         "recordings of the person"
                     )
-                yield self._outcome(seen, withheld, shared)
+                yield self._analyze(seen, withheld, shared)
 
     def _timeline(
-        self, seen: Observation, withheld: frozenset[str], shared: PersonBaseline | None
+        self, seen: Observation, withheld: frozenset[str], shared: PersonOffset | None
     ) -> Timeline:
-        people = roles(seen, self.grid)
-        main = main_role(people)
-        tables = []
-        for role in people:
-            baseline = shared if role is main else self._own_baseline(seen, role)
-            scores = score(self.model, seen, role, self.grid, baseline)
-            tables.append(_table(seen, role, self.grid, self.model.task.names, scores))
-        return Timeline(
-            frame=pd.concat(tables, ignore_index=True),
-            metadata=self._metadata(seen, withheld),
-            thumbnails={
-                (readable_name(seen.path), role.person): tuple(
-                    Thumbnail(time, jpeg) for time, jpeg in role.track.thumbnails
-                )
-                for role in people
-                if role.track is not None
-            },
+        people = find_people(seen, self.grid)
+        main = main_person(people)
+        scores = []
+        for person in people:
+            own = self.baseline and person is main
+            offset = shared if own else self._own_offset(seen, person)
+            scores.append(score(self.trained, seen, person, self.grid, offset))
+        return build_timeline(
+            self.trained, seen, self.grid, people, scores, withheld, baseline=self.baseline
         )
 
-    def _own_baseline(self, seen: Observation, role: Role) -> PersonBaseline | None:
-        if not self.baseline:
+    def _own_offset(self, seen: Observation, person: Person) -> PersonOffset | None:
+        if self.trained.offset != "person":
             return None
-        own = PersonBaseline()
-        learn_baseline(own, self.model, seen, role, self.grid)
+        own = PersonOffset()
+        learn_offset(own, seen, person, self.grid)
         return own
-
-    def _metadata(self, seen: Observation, withheld: frozenset[str]) -> Metadata:
-        derived = f"derived from the categories: {schema.DERIVED_DIMENSIONS_SOURCE}"
-        return Metadata(
-            mien_version=__version__,
-            model=self.name,
-            emotions=schema.ordered(self.model.task.names),
-            window=self.grid.window,
-            hop=self.grid.hop,
-            dimensions=dict.fromkeys(schema.DIMENSIONS, derived),
-            withheld=tuple(sorted(withheld)),
-            baseline=self.baseline,
-            recordings={
-                readable_name(seen.path): Recording(
-                    duration=seen.duration,
-                    has_audio=seen.probe is not None and seen.probe.audio is not None,
-                    has_video=seen.probe is not None and seen.probe.video is not None,
-                    warnings=tuple(seen.warnings),
-                )
-            },
-        )
-
-
-def _table(
-    seen: Observation,
-    role: Role,
-    grid: Grid,
-    names: tuple[str, ...],
-    scores: NDArray[np.float64],
-) -> pd.DataFrame:
-    """The rows of one person.
-
-    Args:
-        seen: the recording.
-        role: the person.
-        grid: steps.
-        names: emotions in the order of the scores.
-        scores: ``(rows, emotions)`` probabilities, NaN where nothing was observed.
-    """
-    observed = role.audio | role.video
-    best = np.where(observed, np.nan_to_num(scores).argmax(axis=1), 0)
-    table: dict[str, object] = {
-        "file": readable_name(seen.path),
-        "person": role.person,
-        "start": role.steps * grid.hop,
-        "end": np.minimum((role.steps + 1) * grid.hop, seen.duration),
-        "audio": role.audio,
-        "video": role.video,
-        "emotion": pd.Series(np.array(names)[best], dtype="string").where(observed),
-        "confidence": np.where(observed, scores[np.arange(len(best)), best], np.nan),
-    }
-    for emotion, column in zip(names, scores.T, strict=True):
-        table[schema.probability_column(emotion)] = column
-    table |= schema.derived_dimensions(dict(zip(names, scores.T, strict=True)))
-    boxes, quality = face_steps(role, grid)
-    table |= dict(zip(schema.FACE_BOX, boxes.T, strict=True)) | {"face_quality": quality}
-    return pd.DataFrame(table)[list(schema.timeline_columns(names))]

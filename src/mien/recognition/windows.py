@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.features.observation import FaceTrack, Observation
+from mien.features.reader import FaceTrack, Observation
 from mien.features.voice import VOICE_HOP
-from mien.schema import AUDIO, VIDEO, VOICE_PERSON
+from mien.schema import VOICE_PERSON
 from mien.signals import Sequence, Signals
 
 LEAST_VOICE_S = 0.1
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,15 @@ class Grid:
     Attributes:
         window: seconds that a model sees, centred on a step.
         hop: seconds of a step.
-        face_hz: frames a second in which faces were looked for.
     """
 
     window: float = 3.0
     hop: float = 0.5
-    face_hz: float = 5.0
 
     def __post_init__(self) -> None:
         for name, value, low, high in (
             ("hop", self.hop, 0.04, 600.0),
             ("window", self.window, self.hop, 600.0),
-            ("face_hz", self.face_hz, 0.1, 60.0),
         ):
             if not low <= value <= high:
                 raise OptionError(
@@ -45,114 +43,155 @@ class Grid:
                 )
 
     def steps(self, duration: float) -> int:
-        """How many steps cover a duration; the last may be cut short, but not to a thousandth."""
+        """Count the steps that cover a duration; the last may be cut short, not to a thousandth."""
         return max(math.ceil(round(duration / self.hop, 3)), 1 if duration > 0 else 0)
 
     def step_of(self, times: NDArray[np.floating]) -> NDArray[np.int64]:
-        """The step that each time falls into."""
+        """Find the step that each time falls into."""
         steps: NDArray[np.int64] = np.floor(times / self.hop + 1e-9).astype(np.int64)
         return steps
 
     def window_steps(self, step_s: float) -> int:
-        """How many steps of a modality a window holds."""
+        """Count the steps of a modality in a window."""
         return max(1, round(self.window / step_s))
 
     def window_starts(self, steps: NDArray[np.int64], step_s: float) -> NDArray[np.int64]:
-        """The first step of a modality in the window around each step of the timeline."""
+        """Find the first step of a modality in the window around each step of the timeline."""
         middles = (steps + 0.5) * self.hop / step_s
         return np.round(middles - self.window_steps(step_s) / 2).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Role:
+class Person:
     """One person of a recording: which steps are theirs and what of them was observed in each.
 
     Attributes:
-        person: a number as text, or ``voice`` for a voice that is no visible person's.
+        name: a number as text, or ``voice`` for a voice that is no visible person's.
         track: their face, None where it was never seen.
         steps: ``(n,)`` the steps of the timeline that they have a row for.
-        audio: ``(n,)`` whether there was voice of theirs.
-        video: ``(n,)`` whether their face was seen.
+        observed: by modality, ``(n,)`` whether it was observed of them.
+        alone: whether nobody else is in the recording, so that all of its sound is theirs.
     """
 
-    person: str
+    name: str
     track: FaceTrack | None
     steps: NDArray[np.int64]
-    audio: NDArray[np.bool_]
-    video: NDArray[np.bool_]
+    observed: Mapping[str, Mask]
+    alone: bool
+
+    @property
+    def anything(self) -> Mask:
+        """``(n,)``: was any modality of theirs observed."""
+        return np.any(list(self.observed.values()), axis=0)
 
 
-def roles(observation: Observation, grid: Grid) -> list[Role]:
-    """Who is in a recording, and whose the voice is in each step.
+def find_people(seen: Observation, grid: Grid) -> list[Person]:
+    """Find who is in a recording, and whose the voice is in each step.
 
     One face, or none: the whole recording is one person's. Several: a voice belongs to the one
     person whose face is visible in that step; where nobody or more than one is, it is left to a
-    person called ``voice``, since nothing tells who spoke. A person's rows reach from the first to
-    the last step in which they were observed.
+    person called ``voice``, since nothing tells who spoke. Files of features belong to the person
+    whose face is seen most often. A person's rows reach from the first to the last step in which
+    they were observed.
     """
-    count = grid.steps(observation.duration)
-    voice = _voice_steps(observation, grid, count)
-    every = np.arange(count)
-    if len(observation.tracks) < 2:
-        track = next(iter(observation.tracks.values()), None)
-        video = np.zeros(count, dtype=bool) if track is None else _seen(track, grid, count)
-        return [Role("1", track, every, voice, video)]
-    seen = {number: _seen(track, grid, count) for number, track in observation.tracks.items()}
-    alone = np.sum(list(seen.values()), axis=0) == 1
-    cast: list[tuple[str, FaceTrack | None, NDArray[np.bool_], NDArray[np.bool_]]] = [
-        (str(number), observation.tracks[number], voice & video & alone, video)
-        for number, video in seen.items()
-    ]
-    cast.append((VOICE_PERSON, None, voice & ~alone, np.zeros(count, dtype=bool)))
-    out = []
-    for person, track, audio, video in cast:
-        used = np.flatnonzero(audio | video)
+    count = grid.steps(seen.duration)
+    voice, files = _voice_steps(seen, grid, count), _file_steps(seen, grid, count)
+    every, nothing = np.arange(count), np.zeros(count, dtype=bool)
+    if len(seen.tracks) < 2:
+        track = seen.main_track
+        face = nothing if track is None else _face_steps(track, grid, count)
+        observed = _by_modality(seen, voice, face, files)
+        return [Person("1", track, every, observed, alone=True)]
+    faces = {number: _face_steps(track, grid, count) for number, track in seen.tracks.items()}
+    single = np.sum(list(faces.values()), axis=0) == 1
+    no_files = dict.fromkeys(files, nothing)
+    cast: list[tuple[str, FaceTrack | None, dict[str, Mask]]] = []
+    for number, face in faces.items():
+        track = seen.tracks[number]
+        own = files if track is seen.main_track else no_files
+        cast.append((str(number), track, _by_modality(seen, voice & face & single, face, own)))
+    cast.append((VOICE_PERSON, None, _by_modality(seen, voice & ~single, nothing, no_files)))
+    people = []
+    for name, track, observed in cast:
+        used = np.flatnonzero(np.any(list(observed.values()), axis=0))
         if len(used):
-            span = every[used[0] : used[-1] + 1]
-            out.append(Role(person, track, span, audio[span], video[span]))
-    return out
+            span = slice(int(used[0]), int(used[-1]) + 1)
+            cut = {modality: there[span] for modality, there in observed.items()}
+            people.append(Person(name, track, every[span], cut, alone=False))
+    return people
 
 
-def _voice_steps(observation: Observation, grid: Grid, count: int) -> NDArray[np.bool_]:
-    voiced = np.flatnonzero(observation.voiced)
+def _by_modality(
+    seen: Observation, voice: Mask, face: Mask, files: Mapping[str, Mask]
+) -> dict[str, Mask]:
+    by_source = {"sound": voice, "face": face}
+    return {
+        modality: files[modality] if modality in files else by_source[extractor.source]
+        for modality, extractor in seen.extractors.items()
+    }
+
+
+def _voice_steps(seen: Observation, grid: Grid, count: int) -> Mask:
+    voiced = np.flatnonzero(seen.voiced)
     steps = grid.step_of((voiced + 0.5) * VOICE_HOP)
     seconds = np.bincount(steps[steps < count], minlength=count) * VOICE_HOP
     return seconds >= min(LEAST_VOICE_S, grid.hop) - 1e-9
 
 
-def _seen(track: FaceTrack, grid: Grid, count: int) -> NDArray[np.bool_]:
+def _file_steps(seen: Observation, grid: Grid, count: int) -> dict[str, Mask]:
+    """Steps in which a file of features has anything, by modality."""
+    out = {}
+    for modality, extractor in seen.extractors.items():
+        if extractor.source == "file":
+            series = seen.series(modality, None)
+            steps = grid.step_of((np.flatnonzero(series.valid) + 0.5) * series.hop)
+            out[modality] = np.bincount(steps[steps < count], minlength=count) > 0
+            if series.hop > grid.hop:  # a step of the file spans several of the timeline
+                middles = (np.arange(count) + 0.5) * grid.hop
+                index = np.minimum((middles / series.hop).astype(int), len(series.valid) - 1)
+                out[modality] |= series.valid[index] & (middles < len(series.valid) * series.hop)
+    return out
+
+
+def _face_steps(track: FaceTrack, grid: Grid, count: int) -> Mask:
     seen = np.zeros(count, dtype=bool)
     steps = grid.step_of(np.array(track.times))
     seen[steps[steps < count]] = True
     return seen
 
 
-def main_role(people: list[Role]) -> Role:
-    """The person whose face was seen longest, and of equals the one who was heard longest."""
-    return max(people, key=lambda role: (int(role.video.sum()), int(role.audio.sum())))
+def main_person(people: list[Person]) -> Person:
+    """Find the person whose face was seen longest, of equals the one observed longest."""
+
+    def seen(person: Person) -> tuple[int, int]:
+        face = 0 if person.track is None else len(person.track.times)
+        return face, int(person.anything.sum())
+
+    return max(people, key=seen)
 
 
-def face_steps(role: Role, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean box ``(rows, 4)`` and quality ``(rows,)`` of a face in each step; NaN where unseen."""
-    boxes, quality = np.full((len(role.steps), 4), np.nan), np.full(len(role.steps), np.nan)
-    if role.track is not None:
-        steps = grid.step_of(np.array(role.track.times)) - role.steps[0]
-        known = steps < len(role.steps)
-        seen = np.column_stack([role.track.boxes, role.track.quality])[known]
-        sums = np.zeros((len(role.steps), 5))
-        np.add.at(sums, steps[known], seen)
-        count = np.bincount(steps[known], minlength=len(role.steps))
-        means = sums[role.video] / count[role.video, None]
-        boxes[role.video], quality[role.video] = means[:, :4], means[:, 4]
+def average_faces(person: Person, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Average box ``(rows, 4)`` and quality ``(rows,)`` of a face by step; NaN where unseen."""
+    boxes, quality = np.full((len(person.steps), 4), np.nan), np.full(len(person.steps), np.nan)
+    if person.track is not None:
+        steps = grid.step_of(np.array(person.track.times)) - person.steps[0]
+        known = (steps >= 0) & (steps < len(person.steps))
+        values = np.column_stack([person.track.boxes, person.track.quality])[known]
+        sums = np.zeros((len(person.steps), 5))
+        np.add.at(sums, steps[known], values)
+        count = np.bincount(steps[known], minlength=len(person.steps))
+        there = count > 0
+        means = sums[there] / count[there, None]
+        boxes[there], quality[there] = means[:, :4], means[:, 4]
     return boxes, quality
 
 
-def window_signals(observation: Observation, role: Role, grid: Grid, rows: slice) -> Signals:
-    """The windows around some rows of a person.
+def cut_windows(seen: Observation, person: Person, grid: Grid, rows: slice) -> Signals:
+    """Cut the windows around some rows of a person.
 
     Args:
-        observation: where the features are.
-        role: the person.
+        seen: where the features are.
+        person: whose.
         grid: steps and windows.
         rows: which of the person's rows.
 
@@ -160,53 +199,40 @@ def window_signals(observation: Observation, role: Role, grid: Grid, rows: slice
         Signals whose batch is the rows. A modality that was not observed in the step itself is
         masked in all of its window: what the neighbours say is context, not evidence.
     """
-    steps = role.steps[rows]
-    sequences = {AUDIO: _voice_windows(observation, grid, steps, role.audio[rows])}
-    if role.track is not None:
-        sequences[VIDEO] = _face_windows(observation, role.track, grid, steps, role.video[rows])
+    steps = person.steps[rows]
+    sequences = {}
+    for modality, extractor in seen.extractors.items():
+        length = grid.window_steps(extractor.hop)
+        starts = grid.window_starts(steps, extractor.hop)
+        low, high = int(starts[0]), int(starts[-1]) + length
+        values, valid = seen.read(modality, person.track, low, high)
+        index = (starts - low)[:, None] + np.arange(length)
+        there = person.observed[modality][rows]
+        sequences[modality] = Sequence(
+            torch.from_numpy(values[index]),
+            torch.from_numpy(valid[index] & there[:, None]),
+            extractor.hop,
+        )
     return Signals(sequences)
 
 
-def _voice_windows(
-    observation: Observation, grid: Grid, steps: NDArray[np.int64], there: NDArray[np.bool_]
-) -> Sequence:
-    length = grid.window_steps(VOICE_HOP)
-    starts = grid.window_starts(steps, VOICE_HOP)
-    low, high = int(starts[0]), int(starts[-1]) + length
-    block = observation.voice.read(low, high)
-    index = (starts - low)[:, None] + np.arange(length)
-    mask = observation.voiced_between(low, high)
-    return Sequence(
-        torch.from_numpy(block[index]),
-        torch.from_numpy(mask[index] & there[:, None]),
-        VOICE_HOP,
-    )
+def cut_whole(seen: Observation, person: Person, grid: Grid) -> Signals:
+    """Take everything that is known of a person, from the recording's start to its end.
 
-
-def _face_windows(
-    observation: Observation,
-    track: FaceTrack,
-    grid: Grid,
-    steps: NDArray[np.int64],
-    there: NDArray[np.bool_],
-) -> Sequence:
-    hop = 1 / grid.face_hz
-    length = grid.window_steps(hop)
-    starts = grid.window_starts(steps, hop)
-    low, high = int(starts[0]), int(starts[-1]) + length
-    # Times rise, so only the few around these windows are looked at, not the whole recording.
-    first = bisect_left(track.times, (low - 1) * hop)
-    last = bisect_left(track.times, (high + 1) * hop)
-    slots = np.floor(np.array(track.times[first:last]) / hop + 1e-6).astype(np.int64)
-    chosen = np.flatnonzero((slots >= low) & (slots < high))
-    block = np.zeros((high - low, observation.faces.width), dtype=np.float32)
-    mask = np.zeros(high - low, dtype=bool)
-    if len(chosen):
-        where = np.array(track.rows[first:last])[chosen]
-        features = observation.faces.read(int(where[0]), int(where[-1]) + 1)
-        block[slots[chosen] - low] = features[where - where[0]]
-        mask[slots[chosen] - low] = True
-    index = (starts - low)[:, None] + np.arange(length)
-    return Sequence(
-        torch.from_numpy(block[index]), torch.from_numpy(mask[index] & there[:, None]), hop
-    )
+    Where several people are in the recording, sound and files count only in the steps that are
+    this person's.
+    """
+    sequences = {}
+    for modality, extractor in seen.extractors.items():
+        count = seen.steps(modality)
+        values, valid = seen.read(modality, person.track, 0, count)
+        if not person.alone:
+            middles = (np.arange(count) + 0.5) * extractor.hop
+            step = grid.step_of(middles) - person.steps[0]
+            inside = (step >= 0) & (step < len(person.steps))
+            own = person.observed[modality]
+            valid = valid & inside & own[np.clip(step, 0, len(own) - 1)]
+        sequences[modality] = Sequence(
+            torch.from_numpy(values)[None], torch.from_numpy(valid)[None], extractor.hop
+        )
+    return Signals(sequences)

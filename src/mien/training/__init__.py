@@ -1,22 +1,23 @@
 """Training: losses and settings as data, strategies, one loop with exact resume."""
 
-from mien.training.batches import batches, collate, mixed, stack_targets
-from mien.training.loop import CHECKPOINT, LOG, Outcome, Plan, set_criterion, train
-from mien.training.settings import Criterion, Optimizer, Schedule, Settings, Training
+from mien.settings import Settings
+from mien.training.batches import collate, iterate_batches, mix_seeds, stack_targets
+from mien.training.loop import CHECKPOINT, LOG, Plan, TrainingResult, set_criterion, train
+from mien.training.settings import CriterionSettings, OptimizerSettings, ScheduleSettings, Training
 
 __all__ = [
     "CHECKPOINT",
     "LOG",
-    "Criterion",
-    "Optimizer",
-    "Outcome",
+    "CriterionSettings",
+    "OptimizerSettings",
     "Plan",
-    "Schedule",
+    "ScheduleSettings",
     "Settings",
     "Training",
-    "batches",
+    "TrainingResult",
     "collate",
-    "mixed",
+    "iterate_batches",
+    "mix_seeds",
     "set_criterion",
     "stack_targets",
     "train",

@@ -14,8 +14,8 @@ from mien.signals import Signals, pad_batch
 _MIX = 0x9E3779B97F4A7C15  # the golden ratio in 64 bits: neighbours end up far apart
 
 
-def mixed(*numbers: int) -> int:
-    """One seed of several numbers, 63 bits; any change of any of them changes all of it."""
+def mix_seeds(*numbers: int) -> int:
+    """Mix several numbers to one seed of 63 bits; a change of any of them changes all of it."""
     state = 0
     for number in numbers:
         state = (state ^ (number + _MIX)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -26,7 +26,7 @@ def mixed(*numbers: int) -> int:
 
 
 def collate(examples: Sequence[Example]) -> tuple[Signals, Tensor]:
-    """A batch of examples, padded at the end: no observation, no label.
+    """Stack examples to a batch, padded at the end: no observation, no label.
 
     Returns:
         Signals, and targets ``(batch, …)``.
@@ -35,7 +35,7 @@ def collate(examples: Sequence[Example]) -> tuple[Signals, Tensor]:
 
 
 def stack_targets(targets: Sequence[Tensor]) -> Tensor:
-    """Targets with a batch axis; where they differ in length, padded with "nobody knows"."""
+    """Stack targets; where they differ in length, pad with missing labels (-100 or NaN)."""
     if len({target.shape for target in targets}) == 1:
         return torch.stack(list(targets))
     first = targets[0]
@@ -47,10 +47,10 @@ def stack_targets(targets: Sequence[Tensor]) -> Tensor:
     return out
 
 
-def batches(
+def iterate_batches(
     examples: Sequence[Example], size: int, *, seed: int, epoch: int, first: int = 0
 ) -> Iterator[list[Example]]:
-    """The batches of one epoch, shuffled; the last one may be smaller, but never a single item.
+    """Yield the shuffled batches of one epoch; the last may be smaller, but never a single item.
 
     A batch of one has no variance, which concordance and batch normalisation need, so a single
     left-over item joins the batch before it.
@@ -63,7 +63,7 @@ def batches(
         first: batches to leave out at the start, to go on where a run was stopped.
     """
     order = torch.randperm(
-        len(examples), generator=torch.Generator().manual_seed(mixed(seed, epoch))
+        len(examples), generator=torch.Generator().manual_seed(mix_seeds(seed, epoch))
     ).tolist()
     starts = list(range(0, len(order), size))
     if len(starts) > 1 and len(order) - starts[-1] == 1:

@@ -1,4 +1,4 @@
-"""Where a training stands, on disk: whole or not there."""
+"""Checkpoints: the state of a training on disk, whole or not there."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from torch.optim import Optimizer
 
 from mien.errors import InputError
 from mien.formats import write_atomically
-from mien.training.optimizers import Schedule
+from mien.training.optimizers import Scheduler
 
 
 @dataclass
-class Standing:
+class TrainingState:
     """Everything that a training has to remember beside weights and optimisers.
 
     Attributes:
-        mark: of the settings, the data and the seed; a checkpoint of another mark is refused.
+        fingerprint: of the settings, the data and the seed; a checkpoint of another one is refused.
         epoch: the one under way, from 0.
-        step: batches of it that were learnt.
+        step: batches of it that were learned from.
         loss: sum of the losses of those batches.
         stale: epochs since the best one.
         best_score: on the development part; None before the first epoch ended.
         best_epoch: counted from 1.
         best: weights of the best epoch.
         rows: the log, one row an epoch.
+        discarded: why an earlier checkpoint in its place was discarded; empty if there was none.
     """
 
-    mark: str
+    fingerprint: str
     epoch: int = 0
     step: int = 0
     loss: float = 0.0
@@ -42,20 +43,21 @@ class Standing:
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
+    discarded: str = ""
 
-    def judge(self, score: float, model: nn.Module, *, last: bool = False) -> None:
-        """Count an epoch that ended with this score; the first of equals is the best.
+    def record_score(self, score: float, model: nn.Module, *, keep_last: bool = False) -> None:
+        """Record the score of an epoch that ended; the first of equals is the best.
 
         Args:
             score: higher is better; NaN is worse than anything.
             model: that has it.
-            last: whether the weights of the last epoch are kept instead of those of the best.
+            keep_last: whether the weights of the last epoch are kept instead of the best ones.
         """
         better = self.best_score is None or score > self.best_score or math.isnan(self.best_score)
         self.stale = 0 if better else self.stale + 1
         if better:
             self.best_score = score
-        if better or last:
+        if better or keep_last:
             self.best_epoch = self.epoch + 1
             self.best = copy.deepcopy(model.state_dict())
 
@@ -68,48 +70,62 @@ class Checkpoint:
         path: of the file.
         model: whose weights it keeps.
         optimizers: by part of the model.
-        schedules: likewise.
+        schedulers: likewise.
     """
 
     path: Path
     model: nn.Module
     optimizers: dict[str, Optimizer]
-    schedules: dict[str, Schedule]
+    schedulers: dict[str, Scheduler]
 
-    def save(self, standing: Standing) -> None:
+    def save(self, state: TrainingState) -> None:
         """Write it in place of the one before."""
-        state = {
-            "standing": asdict(standing),
+        content = {
+            "state": asdict(state),
             "model": self.model.state_dict(),
             "optimizers": {name: o.state_dict() for name, o in self.optimizers.items()},
-            "schedules": {name: s.state_dict() for name, s in self.schedules.items()},
+            "schedulers": {name: s.state_dict() for name, s in self.schedulers.items()},
         }
-        write_atomically(self.path, lambda file: torch.save(state, file))
+        write_atomically(self.path, lambda file: torch.save(content, file))
 
-    def load(self, mark: str) -> Standing:
-        """Where the training stands: at its start, if there is no file.
+    def load(self, fingerprint: str, *, discard: bool = False) -> TrainingState:
+        """Load the state of the training: its start, if there is no file.
+
+        Args:
+            fingerprint: of the settings, the data and the seed.
+            discard: begin anew where the file cannot be used, instead of an error; `discarded` of
+                the state says why. The file is replaced at the next `save`.
 
         Raises:
             InputError: the file belongs to other settings, data or seed, or is no checkpoint.
         """
         if not self.path.exists():
-            return Standing(mark)
+            return TrainingState(fingerprint)
         try:
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-            standing = Standing(**state["standing"])
+            content = self._read(fingerprint)
+        except InputError as error:
+            if not discard:
+                raise
+            return TrainingState(fingerprint, discarded=error.problem)
+        self.model.load_state_dict(content["model"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(content["optimizers"][name])
+        for name, scheduler in self.schedulers.items():
+            scheduler.load_state_dict(content["schedulers"][name])
+        return TrainingState(**content["state"])
+
+    def _read(self, fingerprint: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+            found = TrainingState(**content["state"]).fingerprint
         except Exception as error:
             raise InputError(
                 f"is no checkpoint ({error})", path=self.path, advice="remove it to start anew"
             ) from error
-        if standing.mark != mark:
+        if found != fingerprint:
             raise InputError(
                 "is the checkpoint of other settings, other data or another seed",
                 path=self.path,
                 advice="remove it to start anew, or choose another folder",
             )
-        self.model.load_state_dict(state["model"])
-        for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        for name, schedule in self.schedules.items():
-            schedule.load_state_dict(state["schedules"][name])
-        return standing
+        return content

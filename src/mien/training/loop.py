@@ -27,11 +27,11 @@ from mien.formats import write_text
 from mien.layers.losses import criterion
 from mien.missing import Operation
 from mien.models import Model
-from mien.training.batches import batches, collate, mixed
-from mien.training.checkpoint import Checkpoint, Standing
-from mien.training.lesson import Lesson, Strategy, Taught, build_strategy
-from mien.training.optimizers import build_schedule
+from mien.training.batches import collate, iterate_batches, mix_seeds
+from mien.training.checkpoint import Checkpoint, TrainingState
+from mien.training.optimizers import build_scheduler
 from mien.training.settings import Training
+from mien.training.strategies import LossFunction, LossModule, Strategy, build_strategy
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.csv"
@@ -50,9 +50,12 @@ class Plan:
             look at the training loss.
         operation: what is done to each batch, None for nothing.
         folder: for the checkpoint and the log, made if need be; None to keep nothing.
-        mark: of data and model, so that no other training's checkpoint is taken.
-        every: seconds between checkpoints within an epoch and between epochs.
-        tell: is told after each step which share of all steps is done; patience may end it sooner.
+        fingerprint: of data and model, so that no other training's checkpoint is taken.
+        restart: begin anew where the folder holds a checkpoint that cannot be used, instead of an
+            error; the result says why.
+        checkpoint_every: seconds between checkpoints within an epoch and between epochs.
+        on_progress: called after each step with the fraction of all steps that is done; patience
+            may end the training sooner.
     """
 
     examples: Sequence[Example]
@@ -61,31 +64,36 @@ class Plan:
     score: Callable[[Model], float] | None
     operation: Operation | None = None
     folder: Path | None = None
-    mark: str = ""
-    every: float = 30.0
-    tell: Callable[[float], None] | None = None
+    fingerprint: str = ""
+    restart: bool = False
+    checkpoint_every: float = 30.0
+    on_progress: Callable[[float], None] | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """How a training ended; the model holds the weights of the best epoch.
 
     Attributes:
-        score: of the best epoch on the development part.
-        epoch: which it was, counted from 1.
+        score: of the best epoch on the development part; without one, the least training loss,
+            negative.
+        best_epoch: which it was, counted from 1; the last one without a development part. A later
+            training on everything, which has nobody left to select by, can have as many epochs.
         epochs: how many there were.
         last: weights after the last update.
         rows: the log, one row an epoch.
+        discarded: why an earlier checkpoint was discarded, with `Plan.restart`; empty if none was.
     """
 
     score: float
-    epoch: int
+    best_epoch: int
     epochs: int
     last: dict[str, Tensor]
     rows: list[dict[str, float]]
+    discarded: str = ""
 
 
-def train(model: Model, plan: Plan, fabric: Fabric | None = None) -> Outcome:
+def train(model: Model, plan: Plan, fabric: Fabric | None = None) -> TrainingResult:
     """Train a model; goes on where an earlier call with the same folder was stopped.
 
     Args:
@@ -94,94 +102,101 @@ def train(model: Model, plan: Plan, fabric: Fabric | None = None) -> Outcome:
         fabric: launched; one process on the CPU where None.
 
     Raises:
-        InputError: the folder holds another training's checkpoint.
+        InputError: the folder holds another training's checkpoint, and `Plan.restart` is off.
         OptionError: no examples, or settings that the model cannot have.
     """
     if not plan.examples:
         raise OptionError("nothing to learn from", advice="the training part is empty")
-    return _Run(model, plan, fabric or Fabric(accelerator="cpu", devices=1)).finish()
+    return _TrainingRun(model, plan, fabric or Fabric(accelerator="cpu", devices=1)).finish()
 
 
 def set_criterion(model: Model, training: Training) -> None:
-    """Let a model learn by the loss that the settings name; by its own where they name none."""
+    """Give a model the loss that the settings name; it keeps its own where they name none."""
     if training.criterion is not None:
         model.criterion = criterion(**training.criterion.model_dump(exclude_defaults=True))
 
 
-class _Run:
+class _TrainingRun:
     def __init__(self, model: Model, plan: Plan, fabric: Fabric) -> None:
         self.model, self.plan, self.fabric = model, plan, fabric
         set_criterion(model, plan.training)
         self.strategy: Strategy = build_strategy(plan.training, model, fabric)
-        self.schedules = {
-            name: build_schedule(plan.training.schedule, optimizer, plan.training.epochs)
+        self.schedulers = {
+            name: build_scheduler(plan.training.schedule, optimizer, plan.training.epochs)
             for name, optimizer in self.strategy.optimizers.items()
         }
         names = list(self.strategy.optimizers)
-        wrapped = fabric.setup(Lesson(model), *self.strategy.optimizers.values())
-        lesson, *optimizers = wrapped
-        self.lesson = cast(Taught, lesson)
+        wrapped = fabric.setup(LossModule(model), *self.strategy.optimizers.values())
+        loss, *optimizers = wrapped
+        self.loss = cast(LossFunction, loss)
         self.strategy.optimizers = dict(zip(names, optimizers, strict=True))
         self.checkpoint = None
         if plan.folder is not None:
             plan.folder.mkdir(parents=True, exist_ok=True)
             self.checkpoint = Checkpoint(
-                plan.folder / CHECKPOINT, model, self.strategy.optimizers, self.schedules
+                plan.folder / CHECKPOINT, model, self.strategy.optimizers, self.schedulers
             )
-        mark = f"{plan.mark} {plan.seed} {len(plan.examples)} {plan.training.model_dump_json()}"
-        self.standing = self.checkpoint.load(mark) if self.checkpoint else Standing(mark)
+        settings = plan.training.model_dump_json()
+        fingerprint = f"{plan.fingerprint} {plan.seed} {len(plan.examples)} {settings}"
+        self.state = (
+            self.checkpoint.load(fingerprint, discard=plan.restart)
+            if self.checkpoint
+            else TrainingState(fingerprint)
+        )
         self.saved = time.monotonic()
 
-    def finish(self) -> Outcome:
-        training, standing = self.plan.training, self.standing
-        while standing.epoch < training.epochs and not self._tired():
-            self._epoch()
+    def finish(self) -> TrainingResult:
+        training, state = self.plan.training, self.state
+        while state.epoch < training.epochs and not self._out_of_patience():
+            self._run_epoch()
         self._save(now=True)
         last = {name: weight.clone() for name, weight in self.model.state_dict().items()}
-        self.model.load_state_dict(standing.best)
+        self.model.load_state_dict(state.best)
         self.model.eval()
-        score = standing.best_score if standing.best_score is not None else float("nan")
-        return Outcome(score, standing.best_epoch, standing.epoch, last, standing.rows)
+        score = state.best_score if state.best_score is not None else float("nan")
+        return TrainingResult(
+            score, state.best_epoch, state.epoch, last, state.rows, state.discarded
+        )
 
-    def _tired(self) -> bool:
+    def _out_of_patience(self) -> bool:
         patience = self.plan.training.patience
-        return patience is not None and self.standing.stale >= patience
+        return patience is not None and self.state.stale >= patience
 
-    def _epoch(self) -> None:
-        plan, standing = self.plan, self.standing
+    def _run_epoch(self) -> None:
+        plan, state = self.plan, self.state
         began = time.monotonic()
         self.model.train()
-        for batch in batches(
+        for batch in iterate_batches(
             plan.examples,
             plan.training.batch_size,
             seed=plan.seed,
-            epoch=standing.epoch,
-            first=standing.step,
+            epoch=state.epoch,
+            first=state.step,
         ):
-            standing.loss += self._step(batch)
-            standing.step += 1
-            self._tell()
+            state.loss += self._step(batch)
+            state.step += 1
+            self._report_progress()
             self._save()
         self.model.eval()
         with torch.inference_mode():
-            loss = standing.loss / max(standing.step, 1)
+            loss = state.loss / max(state.step, 1)
             score = -loss if plan.score is None else plan.score(self.model)
-        standing.judge(score, self.model, last=plan.score is None)
+        state.record_score(score, self.model, keep_last=plan.score is None)
         self._log(score, time.monotonic() - began)
-        for schedule in self.schedules.values():
-            schedule.advance(score)
-        standing.epoch, standing.step, standing.loss = standing.epoch + 1, 0, 0.0
+        for scheduler in self.schedulers.values():
+            scheduler.advance(score)
+        state.epoch, state.step, state.loss = state.epoch + 1, 0, 0.0
         self._save()
 
-    def _tell(self) -> None:
-        training, standing = self.plan.training, self.standing
-        if self.plan.tell is not None:
+    def _report_progress(self) -> None:
+        training, state = self.plan.training, self.state
+        if self.plan.on_progress is not None:
             steps = math.ceil(len(self.plan.examples) / training.batch_size)
-            self.plan.tell((standing.epoch + min(standing.step / steps, 1)) / training.epochs)
+            self.plan.on_progress((state.epoch + min(state.step / steps, 1)) / training.epochs)
 
     def _step(self, batch: list[Example]) -> float:
-        fabric, standing = self.fabric, self.standing
-        seed = mixed(self.plan.seed, standing.epoch, standing.step, fabric.global_rank)
+        fabric, state = self.fabric, self.state
+        seed = mix_seeds(self.plan.seed, state.epoch, state.step, fabric.global_rank)
         torch.manual_seed(seed)
         mine = batch[fabric.global_rank :: fabric.world_size] or batch[:1]
         signals, target = collate(mine)
@@ -189,31 +204,29 @@ class _Run:
             noise = torch.Generator().manual_seed(seed)
             signals, rows = self.plan.operation.enlarge(signals, noise)
             target = target[rows]
-        return self.strategy.update(
-            self.lesson, signals.to(fabric.device), target.to(fabric.device)
-        )
+        return self.strategy.update(self.loss, signals.to(fabric.device), target.to(fabric.device))
 
     def _log(self, score: float, seconds: float) -> None:
-        standing = self.standing
+        state = self.state
         rate = next(iter(self.strategy.optimizers.values())).param_groups[0]["lr"]
-        standing.rows.append(
+        state.rows.append(
             {
-                "epoch": standing.epoch + 1,
+                "epoch": state.epoch + 1,
                 "learning_rate": float(rate),
-                "loss": standing.loss / max(standing.step, 1),
+                "loss": state.loss / max(state.step, 1),
                 "score": score,
                 "seconds": round(seconds, 2),
             }
         )
         if self.plan.folder is not None and self.fabric.is_global_zero:
             text = io.StringIO()
-            writer = csv.DictWriter(text, list(standing.rows[0]), lineterminator="\n")
+            writer = csv.DictWriter(text, list(state.rows[0]), lineterminator="\n")
             writer.writeheader()
-            writer.writerows(standing.rows)
+            writer.writerows(state.rows)
             write_text(self.plan.folder / LOG, text.getvalue())
 
     def _save(self, *, now: bool = False) -> None:
-        due = now or time.monotonic() - self.saved >= self.plan.every
+        due = now or time.monotonic() - self.saved >= self.plan.checkpoint_every
         if self.checkpoint and due and self.fabric.is_global_zero:
-            self.checkpoint.save(self.standing)
+            self.checkpoint.save(self.state)
             self.saved = time.monotonic()

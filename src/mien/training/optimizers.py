@@ -18,21 +18,23 @@ from torch.optim.lr_scheduler import (
 from mien.training import settings
 
 
-class Schedule(Protocol):
-    """A schedule that is told the development score after each epoch; higher is better."""
+class Scheduler(Protocol):
+    """A schedule of the learning rate that is told the score of each epoch; higher is better."""
 
     def advance(self, score: float) -> None:
-        """An epoch has ended."""
+        """Move the rate at the end of an epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What it has to remember."""
+        """Return what it has to remember."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what it remembered."""
 
 
-def build_optimizer(chosen: settings.Optimizer, weights: Iterable[nn.Parameter]) -> Optimizer:
-    """An optimiser of some weights."""
+def build_optimizer(
+    chosen: settings.OptimizerSettings, weights: Iterable[nn.Parameter]
+) -> Optimizer:
+    """Build an optimiser of some weights."""
     rate, decay = chosen.rate, chosen.decay
     if chosen.name == "sgd":
         return SGD(
@@ -46,7 +48,7 @@ def build_optimizer(chosen: settings.Optimizer, weights: Iterable[nn.Parameter])
     return kind(weights, lr=rate, betas=chosen.betas, weight_decay=decay)
 
 
-class _Blind:
+class _ByEpoch:
     """A schedule that does not look at the score."""
 
     def __init__(self, inner: LRScheduler) -> None:
@@ -63,8 +65,10 @@ class _Plateau(ReduceLROnPlateau):
         self.step(score)
 
 
-def build_schedule(chosen: settings.Schedule, optimizer: Optimizer, epochs: int) -> Schedule:
-    """A schedule of an optimiser.
+def build_scheduler(
+    chosen: settings.ScheduleSettings, optimizer: Optimizer, epochs: int
+) -> Scheduler:
+    """Build the schedule of an optimiser.
 
     Args:
         chosen: what the settings say.
@@ -82,7 +86,7 @@ def build_schedule(chosen: settings.Schedule, optimizer: Optimizer, epochs: int)
             min_lr=chosen.lowest,
         )
     if chosen.name == "steps":
-        return _Blind(MultiStepLR(optimizer, list(chosen.epochs), gamma=chosen.factor))
+        return _ByEpoch(MultiStepLR(optimizer, list(chosen.epochs), gamma=chosen.factor))
     if chosen.name == "cosine":
-        return _Blind(CosineAnnealingLR(optimizer, epochs, eta_min=chosen.lowest))
-    return _Blind(ConstantLR(optimizer, factor=1.0))
+        return _ByEpoch(CosineAnnealingLR(optimizer, epochs, eta_min=chosen.lowest))
+    return _ByEpoch(ConstantLR(optimizer, factor=1.0))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from mien.settings import Settings
 
 Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Settings(BaseModel):
-    """Base of everything that a YAML says: frozen, and no key that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Optimizer(Settings):
+class OptimizerSettings(Settings):
     """Which optimiser, as of `torch.optim`.
 
     Attributes:
@@ -30,13 +26,13 @@ class Optimizer(Settings):
 
     name: Literal["sgd", "adam", "adamw"] = "adam"
     rate: Positive = 1e-3
-    momentum: Share = 0.0
+    momentum: Fraction = 0.0
     dampening: Annotated[float, Field(ge=0, le=1)] = 0.0
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
     decay: Annotated[float, Field(ge=0)] = 0.0
 
 
-class Schedule(Settings):
+class ScheduleSettings(Settings):
     """How the learning rate goes down, an epoch at a time.
 
     Attributes:
@@ -55,7 +51,7 @@ class Schedule(Settings):
     lowest: Annotated[float, Field(ge=0)] = 0.0
 
 
-class Criterion(Settings):
+class CriterionSettings(Settings):
     """A loss by name; see `mien.layers.losses.criterion`.
 
     Attributes:
@@ -66,7 +62,7 @@ class Criterion(Settings):
 
     name: Literal["cross_entropy", "ccc", "squared_error", "absolute_error"]
     over: Literal["sequence", "batch", "everything"] | None = None
-    label_smoothing: Share = 0.0
+    label_smoothing: Fraction = 0.0
 
 
 class Training(Settings):
@@ -75,9 +71,9 @@ class Training(Settings):
     Attributes:
         epochs: at most.
         batch_size: clips or segments a step.
-        optimizer: see `Optimizer`.
-        schedule: see `Schedule`.
-        criterion: see `Criterion`; None is the model's own.
+        optimizer: see `OptimizerSettings`.
+        schedule: see `ScheduleSettings`.
+        criterion: see `CriterionSettings`; None is the model's own.
         strategy: ``joint``: one update of everything a batch; ``alternating``: VAVL's Algorithm 1.
         clip: largest norm of the gradient, None for no limit.
         patience: epochs without a better development score after which it ends, None for never.
@@ -86,9 +82,9 @@ class Training(Settings):
 
     epochs: Annotated[int, Field(ge=1)] = 30
     batch_size: Annotated[int, Field(ge=1)] = 32
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
-    criterion: Criterion | None = None
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    criterion: CriterionSettings | None = None
     strategy: Literal["joint", "alternating"] = "joint"
     clip: Positive | None = None
     patience: Annotated[int, Field(ge=1)] | None = None

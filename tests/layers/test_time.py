@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import NothingPresent, OptionError
-from mien.layers.time import align, grid_of, sliding, step_under, window_starts
+from mien.layers.time import align, grid_of, step_under
 from mien.models._base import Prediction
+from mien.models._windows import predict_in_windows, window_starts
 from mien.signals import Sequence, Signals
 
 
@@ -144,34 +145,40 @@ def window_mean(signals):
 def test_windows_of_a_model_that_sees_one_step():
     signals = Signals({"a": sequence([list(range(23)), list(range(23, 46))])})
     for overlap in (0, 3, 6):
-        found = sliding(pointwise, signals, 7, overlap, windows_at_once=3)
+        found = predict_in_windows(pointwise, signals, 7, overlap, windows_at_once=3)
         assert torch.equal(found.scores, signals["a"].values * 2)
         assert torch.equal(found.by_modality["a"], signals["a"].values * 2 + 1)
 
 
 def test_windows_are_averaged():
     signals = Signals({"a": sequence([[0, 1, 2, 3, 4, 5]])})
-    found = sliding(window_mean, signals, 4, 2).scores.flatten().tolist()
+    found = predict_in_windows(window_mean, signals, 4, 2).scores.flatten().tolist()
     assert found == [1.5, 1.5, 2.5, 2.5, 3.5, 3.5]
 
 
 def test_the_last_window_ends_with_what_was_observed():
     rows, valid = [[0, 1, 2, 3, 4, 9, 9, 9]], [[True] * 5 + [False] * 3]
-    padded = sliding(window_mean, Signals({"a": sequence(rows, valid=valid)}), 4, 0).scores[0, :, 0]
-    alone = sliding(window_mean, Signals({"a": sequence([rows[0][:5]])}), 4, 0).scores[0, :, 0]
+    padded = predict_in_windows(
+        window_mean, Signals({"a": sequence(rows, valid=valid)}), 4, 0
+    ).scores[0, :, 0]
+    alone = predict_in_windows(window_mean, Signals({"a": sequence([rows[0][:5]])}), 4, 0).scores[
+        0, :, 0
+    ]
     assert torch.equal(padded[:5], alone)
     assert padded[5:].isnan().all()
 
 
 def test_windows_without_anything_are_left_out():
     valid = [[True] * 2 + [False] * 6 + [True] * 2]
-    found = sliding(pointwise, Signals({"a": sequence([[1] * 10], valid=valid)}), 3, 0, fill=-1.0)
+    found = predict_in_windows(
+        pointwise, Signals({"a": sequence([[1] * 10], valid=valid)}), 3, 0, fill=-1.0
+    )
     assert found.scores.flatten().tolist() == [2, 2, 0, -1, -1, -1, 0, 0, 2, 2]
 
 
 def test_fixed_windows_start_wherever_the_end_is():
     signals = Signals({"a": sequence([[0, 1, 2, 3, 4, 5, 6]])})
-    found = sliding(window_mean, signals, 4, 2, fixed=True).scores.flatten().tolist()
+    found = predict_in_windows(window_mean, signals, 4, 2, fixed=True).scores.flatten().tolist()
     assert found == [1.5, 1.5, 2.5, 2.5, 4.25, 4.25, 5.5]
     assert window_starts(7, 4, 2, fixed=True) == [0, 2, 4, 6]
     assert window_starts(3, 4, 2, fixed=True) == [0, 2]
@@ -183,10 +190,10 @@ def test_fixed_windows_leave_none_out():
 
     valid = [[True] * 2 + [False] * 6]
     signals = Signals({"a": sequence([[1] * 8], valid=valid)})
-    found = sliding(finds, signals, 3, 0, fill=-1.0, fixed=True)
+    found = predict_in_windows(finds, signals, 3, 0, fill=-1.0, fixed=True)
     assert found.scores.flatten().tolist() == [2, 2, 2, 0, 0, 0, 0, 0]
     with pytest.raises(NothingPresent):
-        sliding(finds, Signals({"a": signals["a"].hidden()}), 3, 0, fixed=True)
+        predict_in_windows(finds, Signals({"a": signals["a"].hide()}), 3, 0, fixed=True)
 
 
 def test_windows_of_different_hops_stay_together():
@@ -196,20 +203,20 @@ def test_windows_of_different_hops_stay_together():
         coarse = windows["b"].values.repeat_interleave(2, dim=1)
         return Prediction(windows["a"].values - 2 * coarse)
 
-    found = sliding(difference, signals, 4, 1).scores.flatten().tolist()
+    found = predict_in_windows(difference, signals, 4, 1).scores.flatten().tolist()
     assert found == [0, 1] * 6
 
 
 def test_what_windows_cannot_do():
     signals = Signals({"a": sequence([[1, 2, 3]])})
     with pytest.raises(OptionError, match="overlap"):
-        sliding(pointwise, signals, 2, 2)
+        predict_in_windows(pointwise, signals, 2, 2)
     with pytest.raises(OptionError, match="per frame"):
-        sliding(lambda s: Prediction(s["a"].values[:, 0]), signals, 2, 1)
+        predict_in_windows(lambda s: Prediction(s["a"].values[:, 0]), signals, 2, 1)
     with pytest.raises(NothingPresent):
-        sliding(pointwise, Signals({"a": signals["a"].hidden()}), 2, 1)
+        predict_in_windows(pointwise, Signals({"a": signals["a"].hide()}), 2, 1)
     with pytest.raises(NothingPresent):
-        sliding(pointwise, Signals({}), 2, 1)
+        predict_in_windows(pointwise, Signals({}), 2, 1)
 
 
 def test_the_step_under_the_middle_of_another():

@@ -11,7 +11,6 @@ from mien.layers.losses import (
     criterion,
     cross_entropy,
     squared_error,
-    weighted_sum,
 )
 from mien.models import Task, create_model, list_models
 from mien.models._base import Prediction
@@ -94,13 +93,6 @@ def test_where_leaves_steps_out_of_a_series():
     where = torch.tensor([[True] * 6, [False] * 6])
     got = criterion("ccc", over="sequence")(scores, target, where)
     torch.testing.assert_close(got, ccc_loss(scores[:1], target[:1], dim=1))
-
-
-def test_a_weighted_sum_is_that():
-    target = torch.randn(3, 2)
-    both = weighted_sum((0.5, criterion("ccc")), (2.0, squared_error))
-    expected = 0.5 * criterion("ccc")(SCORES, target, None) + 2 * squared_error(SCORES, target)
-    torch.testing.assert_close(both(SCORES, target, None), expected)
 
 
 def test_errors_say_what_to_choose():
