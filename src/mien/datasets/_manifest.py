@@ -241,8 +241,7 @@ class Reading:
             return Task("categories", self.asked.labels or sort_labels(found)), {}
         names = self.asked.labels or self._dimensions(told, label)
         ranges = {name: self._range(name, told, label) for name in names}
-        low, high = min(r[0] for r in ranges.values()), max(r[1] for r in ranges.values())
-        return Task("dimensions", names, "clip" if label else "frame", low, high), ranges
+        return Task("dimensions", names, "clip" if label else "frame", ranges=ranges), ranges
 
     def _dimensions(self, told: _checks.Told, label: str | tuple[str, ...]) -> tuple[str, ...]:
         if label:

@@ -223,9 +223,8 @@ class ManifestDataSet(RecordingsDataSet):
         if names and kind == "categories":
             return Task("categories", names)
         if names and kind == "dimensions" and {*names} <= {*self.ranges}:
-            low = min(self.ranges[name][0] for name in names)
-            high = max(self.ranges[name][1] for name in names)
-            return Task("dimensions", names, "clip" if label else "frame", low, high)
+            ranges = {name: self.ranges[name] for name in names}
+            return Task("dimensions", names, "clip" if label else "frame", ranges=ranges)
         return self._manifest().task
 
     def target(self, clip: Clip) -> Tensor | None:
