@@ -10,6 +10,8 @@ from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.api import analyze
+    from mien.features.extract import extract
+    from mien.features.extractor import register_extractor
     from mien.formats import read
     from mien.models import Model, Prediction, Task, create_model, list_models, register_model
     from mien.recognition.recognizer import Recognizer
@@ -27,8 +29,10 @@ _LAZY = {
     "Timeline": "mien.timeline",
     "analyze": "mien.api",
     "create_model": "mien.models",
+    "extract": "mien.features.extract",
     "list_models": "mien.models",
     "read": "mien.formats",
+    "register_extractor": "mien.features.extractor",
     "register_model": "mien.models",
 }
 
@@ -44,8 +48,10 @@ __all__ = [
     "__version__",
     "analyze",
     "create_model",
+    "extract",
     "list_models",
     "read",
+    "register_extractor",
     "register_model",
 ]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mien import schema
-from mien.datasets import sfav_folds
+from mien.datasets import list_people, sfav_folds
 from mien.datasets.ferplus import ferplus_faces
 from mien.datasets.java_sed import java_sed_clips, java_sed_voices
 from mien.datasets.ravdess import (

@@ -3,6 +3,7 @@ from collections import Counter
 import pandas as pd
 import pytest
 
+from mien.datasets import list_people
 from mien.datasets.crema_d import (
     choose_perceived,
     crema_d_actors,

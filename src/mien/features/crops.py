@@ -85,18 +85,36 @@ def align(image: Image, landmarks: NDArray[np.float32]) -> Image:
     Raises:
         ValueError: the landmarks are all in one place, or not finite.
     """
-    transform = similarity(landmarks, TEMPLATE)
+    small = align_colour(image, landmarks, CROP_PX)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
+
+def align_colour(image: Image, landmarks: NDArray[np.float32], size_px: int) -> Image:
+    """Cut a face out as `align` does, in colour and of any size.
+
+    Args:
+        image: ``(height, width, 3)`` BGR.
+        landmarks: ``(5, 2)`` in the order of `Face`.
+        size_px: width and height.
+
+    Returns:
+        ``(size_px, size_px, 3)`` BGR.
+
+    Raises:
+        ValueError: the landmarks are all in one place, or not finite.
+    """
+    transform = similarity(landmarks, TEMPLATE) * (size_px / CROP_PX)
     scale = math.hypot(transform[0, 0], transform[1, 0])
     samples = min(max(math.ceil(1 / scale - 0.01), 1), _MOST_SAMPLES)
     crop = cv2.warpAffine(
         image,
         _centred(transform * samples),
-        (CROP_PX * samples, CROP_PX * samples),
+        (size_px * samples, size_px * samples),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    small = cv2.resize(crop, (CROP_PX, CROP_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+    small = cv2.resize(crop, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(small, dtype=np.uint8)
 
 
 def _centred(transform: NDArray[np.float64]) -> NDArray[np.float64]:

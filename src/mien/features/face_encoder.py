@@ -10,10 +10,19 @@ mean and deviation inside the network, so exposure and contrast of the recording
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import copy
+from collections.abc import Sequence
+from functools import cache
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mien import weights
+from mien.features.extractor import Dtype, FaceExtractor, FaceImage, register_extractor
 
 CROP_PX = 48
 EMBEDDING = 256
@@ -86,6 +95,18 @@ class FaceEncoder(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(EMBEDDING, len(FERPLUS_EMOTIONS))
 
+    @classmethod
+    def pretrained(cls) -> FaceEncoder:
+        """The encoder that comes with mien, in float32.
+
+        Raises:
+            WeightError: its weights are not in the package.
+        """
+        encoder = cls()
+        tensors = weights.load("face_encoder")
+        encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        return encoder.eval()
+
     def forward(self, crops: Tensor) -> FaceCode:
         """Encode crops.
 
@@ -97,3 +118,50 @@ class FaceEncoder(nn.Module):
         standard = (crops - mean) / (deviation + 1e-3 * (1 + mean.abs()))
         embedding = self.trunk(standard.to(memory_format=torch.channels_last))
         return FaceCode(embedding, self.classifier(self.dropout(embedding)))
+
+
+@register_extractor("face_ferplus")
+class FaceFerPlus(FaceExtractor):
+    """The face as mien's encoder sees it: its embedding (256), then the logits of FER+ (8).
+
+    Attributes:
+        hop: seconds between two looks at the face.
+    """
+
+    edition: ClassVar[int] = 1
+    weights: ClassVar[tuple[str, ...]] = ("face_encoder",)
+    dtype: ClassVar[Dtype] = "float16"
+    hop: float = 0.2
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """264 features."""
+        return (EMBEDDING + len(FERPLUS_EMOTIONS),)
+
+    @torch.inference_mode()
+    def encode(self, faces: Sequence[FaceImage]) -> NDArray[np.float32]:
+        """Encode the aligned grey crops; ``(n, 264)``."""
+        crops = torch.from_numpy(np.stack([face.crop for face in faces]))
+        code = _inference_network()(crops[:, None].float() / 255)
+        return torch.cat([code.embedding, code.logits], dim=1).numpy()
+
+
+@cache
+def _inference_network() -> FaceEncoder:
+    """The network of this process, loaded when first needed."""
+    return fold_normalisation(FaceEncoder.pretrained())
+
+
+def fold_normalisation(encoder: FaceEncoder) -> FaceEncoder:
+    """A copy for inference whose batch norms are folded into the convolutions before them."""
+    fused = copy.deepcopy(encoder).eval()
+    for chain in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
+        for index in range(len(chain) - 1):
+            first, second = chain[index], chain[index + 1]
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                chain[index] = fuse_conv_bn_eval(first, second)
+                chain[index + 1] = nn.Identity()
+    for parameter in fused.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return fused

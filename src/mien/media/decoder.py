@@ -155,6 +155,7 @@ class Decoder(Closing):
         audio: bool = True,
         video: bool = True,
         max_side_px: int = 1280,
+        channel: int | None = None,
     ) -> Stream:
         """Frames and samples of a file, as far as it has them.
 
@@ -164,9 +165,11 @@ class Decoder(Closing):
             audio: decode the sound.
             video: decode the picture.
             max_side_px: scale frames down so that their longer side has at most this many pixels.
+            channel: which channel of the sound, counted from 1; the mean of all where None.
 
         Raises:
-            OptionError: neither kind is wanted, or a number is not positive.
+            OptionError: neither kind is wanted, a number is not positive, or the sound has no such
+                channel.
             InputError, FormatError, DamagedError, LimitError, DecoderCrash: as for `probe`; more
                 may come from the stream.
         """
@@ -178,7 +181,16 @@ class Decoder(Closing):
                 advice="5 frames a second of up to 1280 pixels suit faces",
             )
         options = {"video_hz": video_hz, "audio": audio, "video": video, "max_side_px": max_side_px}
-        return self._begin(path, "stream", **options)
+        stream = self._begin(path, "stream", **options, channel=channel)
+        sound = stream.probe.audio
+        if channel is not None and sound is not None and not 1 <= channel <= sound.channels:
+            stream.close()
+            raise OptionError(
+                f"the sound has no channel {channel}",
+                path=path,
+                advice=f"choose from 1 to {sound.channels}, or none for the mean of all",
+            )
+        return stream
 
     def close(self) -> None:
         """End the child process, if there is one; the decoder can still be used afterwards."""

@@ -42,6 +42,7 @@ class Job:
     max_side_px: int = 1
     audio: bool = False
     video: bool = False
+    channel: int | None = None
 
     @classmethod
     def of(cls, command: dict[str, Any]) -> Self:
@@ -120,7 +121,7 @@ class Playback:
         self._job, self._reader = job, reader
         self._pulse, self._send = pulse, send
         self._painter = Painter(job.max_side_px, reader.pixel_aspect)
-        self._clock = Clock()
+        self._clock = Clock(job.channel)
         self._unstamped = 0
         self.ends: dict[str, float] = {}
 

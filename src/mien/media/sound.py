@@ -10,6 +10,7 @@ import soxr
 from av import AudioFrame
 from numpy.typing import NDArray
 
+from mien.errors import DamagedError
 from mien.media.records import SAMPLE_RATE_HZ, Samples
 
 SLOWEST_HZ: Final = 2_000
@@ -22,9 +23,27 @@ _CHUNK: Final = SAMPLE_RATE_HZ // 2
 _TYPES: Final = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
-def mono(frame: AudioFrame) -> NDArray[np.float32]:
-    """The mean of a frame's channels, ``(samples,)`` in [-1, 1], whatever the sample format."""
+def mono(frame: AudioFrame, channel: int | None = None) -> NDArray[np.float32]:
+    """One channel of a frame, or the mean of all, whatever the sample format.
+
+    Args:
+        frame: a decoded frame.
+        channel: which, counted from 1; the mean where None.
+
+    Returns:
+        ``(samples,)`` in [-1, 1].
+
+    Raises:
+        DamagedError: the frame has fewer channels, though the file announced more.
+    """
     values = _channels(frame)
+    if channel is not None:
+        if channel > len(values):
+            raise DamagedError(
+                f"the sound has no channel {channel} all the way",
+                advice="leave the channel out, or convert the file with: ffmpeg -i IN OUT.wav",
+            )
+        values = values[channel - 1 : channel]
     scaled: NDArray[np.floating] = np.nan_to_num(values.astype(np.float32))
     if values.dtype == np.uint8:
         scaled = (scaled - 128) / 128
@@ -83,9 +102,13 @@ class Clock:
     While stamps and sample count agree within 50 ms the count rules, so that jitter does no harm.
     Beyond that the stamps rule: a gap ends the segment and the next begins at its own time; sound
     that lies before what was already given is cut off.
+
+    Args:
+        channel: which to take, counted from 1; the mean of all where None.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int | None = None) -> None:
+        self._channel = channel
         self._segment: Segment | None = None
         self._floor = 0.0
         self.behind = 0
@@ -97,7 +120,7 @@ class Clock:
 
     def push(self, frame: AudioFrame, time: float | None) -> Iterator[Samples]:
         """Take a frame; ``time`` is its stamp in seconds, None where it has none."""
-        values, rate_hz = mono(frame), frame.sample_rate
+        values, rate_hz = mono(frame, self._channel), frame.sample_rate
         stamp = self.end if time is None else time
         if self._segment and (rate_hz != self._segment.rate_hz or stamp > self.end + _GAP):
             yield from self.finish()

@@ -25,6 +25,7 @@ __all__ = [
     "Wheel",
     "cache_folder",
     "digest",
+    "known_digest",
     "load",
     "locate",
     "names",
@@ -100,6 +101,16 @@ def digest(name: str) -> str:
         WeightError: it cannot be had, or is not the file that it should be.
     """
     return sha256_of(locate(name))
+
+
+def known_digest(name: str) -> str:
+    """SHA-256 of the file as it was published, from the registry; nothing is fetched or read.
+
+    Raises:
+        OptionError: no weight file has this name.
+        WeightError: the list of trained weights cannot be read.
+    """
+    return PUBLISHED[name].sha256 if name in PUBLISHED else _trained_file(name).sha256
 
 
 def status() -> list[WeightStatus]:
