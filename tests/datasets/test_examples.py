@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mien.datasets import Example, segments
+from mien.datasets import Example, cut_segments
 from mien.errors import OptionError
 from mien.signals import Sequence, Signals
 
@@ -27,7 +27,7 @@ def test_an_example_knows_whether_anything_was_observed():
 
 
 def test_five_minutes_give_eight_segments():
-    pieces = segments(example(600), 250, 50)
+    pieces = cut_segments(example(600), 250, 50)
     assert [piece.clip for piece in pieces] == [f"c/{start:05d}" for start in range(0, 400, 50)]
     assert {len(piece.target) for piece in pieces} == {250}
     last = pieces[-1]
@@ -40,15 +40,15 @@ def test_five_minutes_give_eight_segments():
     ("steps", "lengths"), [(620, [250] * 8 + [220]), (250, [250]), (90, [90]), (251, [250, 201])]
 )
 def test_segments_reach_the_end_and_no_further(steps, lengths):
-    pieces = segments(example(steps), 250, 50)
+    pieces = cut_segments(example(steps), 250, 50)
     assert [len(piece.target) for piece in pieces] == lengths
     assert pieces[-1].target[-1] == steps - 1
 
 
 def test_segments_need_a_label_for_every_step():
     with pytest.raises(OptionError, match="audio has no label"):
-        segments(example(10, target=torch.zeros(9)), 5, 5)
+        cut_segments(example(10, target=torch.zeros(9)), 5, 5)
     with pytest.raises(OptionError, match="no label"):
-        segments(example(10, target=torch.tensor(1)), 5, 5)
+        cut_segments(example(10, target=torch.tensor(1)), 5, 5)
     with pytest.raises(OptionError, match="hop 0"):
-        segments(example(10), 5, 0)
+        cut_segments(example(10), 5, 0)

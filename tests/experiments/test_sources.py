@@ -3,15 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
-
-from mien.datasets import rotating_folds
-from mien.errors import FormatError
 from mien.experiments.sources import Places, Standard, generated, generated_ratings
 from mien.experiments.sources.continuous import JavaSedSessions, Recola
 from mien.experiments.sources.published import CmuMosei, MfnSequences, RavdessUnits
 from mien.experiments.sources.recordings import CremaD, JavaSed, Manifest, MspImprov, Ravdess
 from mien.experiments.sources.simulator import RELIABILITY, Simulator
+from pydantic import ValidationError
+
+from mien.datasets import rotating_folds
+from mien.errors import FormatError
 
 SOURCES = [
     RavdessUnits(),

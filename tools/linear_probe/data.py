@@ -10,13 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien.datasets import (
-    Clip,
-    ferplus_faces,
-    java_sed_clips,
-    java_sed_voices,
-    ravdess_voices,
-)
+from mien.datasets import Clip
+from mien.datasets.ferplus import ferplus_faces
+from mien.datasets.java_sed import java_sed_clips, java_sed_voices
+from mien.datasets.ravdess import ravdess_voices
 from mien.features.face_encoder import FERPLUS_EMOTIONS
 from mien.features.faces import default_encoder
 from mien.models import PersonBaseline
@@ -167,7 +164,7 @@ def training_rows(sources: Sources) -> dict[str, list[Rows]]:
 
 
 def _index(clip: Clip) -> int:
-    return EMOTIONS.index(clip.emotion) if clip.emotion in EMOTIONS else -1
+    return EMOTIONS.index(clip.label) if clip.label in EMOTIONS else -1
 
 
 def _rows(

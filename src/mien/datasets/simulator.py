@@ -4,23 +4,26 @@ Each simulated person has two latent traces, first-order random walks around zer
 and squashed into -1 to 1. A modality's features are a fixed random mixture of the latents, each
 latent scaled by the square root of the modality's reliability for it, plus white noise scaled by
 the square root of what is missing to one. A reliability of .8 means that 80 % of the variance of a
-noiseless projection is signal. Everything is made up; its use is that the right answer to "which
+noiseless projection is signal. Everything is synthetic; its use is that the right answer to "which
 modality matters" is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
 from scipy.ndimage import gaussian_filter1d
 
-from mien.datasets import Example, Fold, folds_of_people
-from mien.experiments.sources._base import Places, Shape
-from mien.experiments.sources.continuous import _Continuous
+from mien.datasets.continuous import ContinuousDataSet
+from mien.datasets.dataset import Places, Progress, Shape, register_dataset
+from mien.datasets.examples import Example
+from mien.datasets.published import published_extractors
+from mien.datasets.splits import Fold, folds_of_people
+from mien.features.extractor import Extractor
 from mien.schema import AUDIO, DIMENSIONS, VIDEO
 from mien.signals import Sequence as Steps
 from mien.signals import Signals
@@ -35,8 +38,9 @@ RELIABILITY: Mapping[str, tuple[float, float]] = {
 HOP_S = 0.5
 
 
-class Simulator(_Continuous):
-    """See the head of this file.
+@register_dataset("simulator")
+class Simulator(ContinuousDataSet):
+    """Synthetic sessions; see the module docstring.
 
     Attributes:
         people: how many.
@@ -45,7 +49,6 @@ class Simulator(_Continuous):
         seed: of everything.
     """
 
-    name: Literal["simulator"] = "simulator"
     people: Annotated[int, Field(ge=5)] = 30
     steps: Annotated[int, Field(ge=50)] = 300
     features: Annotated[int, Field(ge=2)] = 12
@@ -74,14 +77,19 @@ class Simulator(_Continuous):
             dict.fromkeys(RELIABILITY, self.length),
         )
 
-    def examples(self, places: Places) -> list[Example]:
-        """One session a person."""
-        del places
+    def extractors(self) -> dict[str, Extractor]:
+        """Published features; nothing can compute them from a recording."""
+        return published_extractors("simulator", self.shape())
+
+    def examples(
+        self, places: Places, progress: Progress | None = None, *, strict: bool = False
+    ) -> list[Example]:
+        """Generate one session a person."""
         chance = np.random.default_rng(self.seed)
         mixing = {
             name: chance.normal(size=(len(DIMENSIONS), self.features)) for name in RELIABILITY
         }
-        return self.asked([self._person(number, mixing, chance) for number in range(self.people)])
+        return self.select([self._person(number, mixing, chance) for number in range(self.people)])
 
     def _person(
         self,
@@ -93,9 +101,9 @@ class Simulator(_Continuous):
         latent = walk / walk.std(axis=0)
         signals = {}
         for name, reliability in RELIABILITY.items():
-            share = np.array(reliability)
-            seen = (latent * np.sqrt(share)) @ mixing[name]
-            left = np.sqrt((1 - share) @ np.square(mixing[name]))
+            signal = np.array(reliability)
+            seen = (latent * np.sqrt(signal)) @ mixing[name]
+            left = np.sqrt((1 - signal) @ np.square(mixing[name]))
             values = seen + chance.normal(size=seen.shape) * left
             valid = torch.ones(1, self.steps, dtype=torch.bool)
             signals[name] = Steps(torch.from_numpy(values[None].astype(np.float32)), valid, HOP_S)
@@ -104,7 +112,7 @@ class Simulator(_Continuous):
         return Example(f"{person}/session", person, Signals(signals), target)
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
-        """One fold; a fifth of the people each to select and to measure."""
+        """Draw one fold; a fifth of the people each to select and to measure."""
         few = max(1, self.people // 5)
         people = {example.person for example in examples}
         return (folds_of_people(people, test=few, dev=few, seed=self.seed, name="simulator"),)

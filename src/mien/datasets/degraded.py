@@ -1,4 +1,4 @@
-"""Recordings degraded before anything is read from them, by name, and extractors that do so.
+"""Conditions: what recordings are degraded by before anything is read from them, by name.
 
 Babble is made of RAVDESS voices, so it needs that corpus; nobody in it is in Java-SED.
 """
@@ -13,11 +13,11 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets import ravdess_voices
+from mien.datasets._base import list_files
 from mien.errors import OptionError
-from mien.features.sequences import SequenceExtractor
 from mien.media import Decoder, Samples
 from mien.missing.raw import RawOperation, create_raw_operation, speech_power
+from mien.registry import nearest
 
 CLEAN = "clean"
 CONDITIONS: Mapping[str, tuple[str, dict[str, object]]] = MappingProxyType(
@@ -39,41 +39,35 @@ BABBLE_S = 30.0
 BABBLE_SEED = 0
 
 
-def extractor(condition: str, data: Path, hop: float = 0.2) -> SequenceExtractor:
-    """The extractor of a condition; close it when done.
+def create_degradation(condition: str, data: Path) -> RawOperation | None:
+    """Create what the decoded stream of a recording goes through in a condition.
 
     Args:
         condition: ``clean`` or a name of `CONDITIONS`.
         data: the data folder; babble is made from its RAVDESS voices.
-        hop: seconds of a step of voice and of face.
+
+    Returns:
+        The operation, whose ``repr`` tells it from every other; None for ``clean``.
 
     Raises:
         OptionError: there is no such condition.
+        InputError: babble is asked, and RAVDESS is not there.
     """
-    through = None if condition == CLEAN else operation(condition, data)
-    return SequenceExtractor(hop=hop, face_hz=1 / hop, through=through)
-
-
-def operation(condition: str, data: Path) -> RawOperation:
-    """What a recording suffers in a condition.
-
-    Raises:
-        OptionError: there is no such condition.
-    """
+    if condition == CLEAN:
+        return None
     if condition not in CONDITIONS:
         raise OptionError(
-            f"there is no condition {condition!r}",
-            advice=f"choose from {', '.join([CLEAN, *CONDITIONS])}",
+            f"there is no condition {condition!r}", advice=nearest(condition, [CLEAN, *CONDITIONS])
         )
     name, options = CONDITIONS[condition]
     if name == "babble":
-        options = options | {"mix": babble(data / "ravdess_audio")}
+        options = options | {"mix": mix_babble(data / "ravdess_audio")}
     return create_raw_operation(name, **options)
 
 
 @cache
-def babble(folder: Path) -> NDArray[np.float32]:
-    """A mix of RAVDESS voices, half of them women, each as loud as the others.
+def mix_babble(folder: Path) -> NDArray[np.float32]:
+    """Mix RAVDESS voices, half of them women, each as loud as the others.
 
     Args:
         folder: the one that holds ``Actor_01`` to ``Actor_24``.
@@ -82,7 +76,7 @@ def babble(folder: Path) -> NDArray[np.float32]:
         ``(480000,)``, 30 s at 16 kHz, peak 1.
     """
     generator = np.random.default_rng(BABBLE_SEED)
-    clips = ravdess_voices(folder)
+    clips = list_files(folder, "Actor_*/03-01-*", "RAVDESS is at zenodo.org/records/1188976")
     # Actors of even number are women.
     actors = [
         generator.choice(np.arange(first, 25, 2), BABBLE_VOICES // 2, replace=False)
@@ -92,7 +86,7 @@ def babble(folder: Path) -> NDArray[np.float32]:
     mix = np.zeros(count, dtype=np.float32)
     with Decoder() as decoder:
         for actor in np.concatenate(actors).tolist():
-            spoken = [clip.path for clip in clips if clip.person == f"ravdess/{actor:02d}"]
+            spoken = [path for path in clips if path.stem.split("-")[6] == f"{actor:02d}"]
             order = generator.permutation(len(spoken))
             mix += _speech(decoder, [spoken[index] for index in order], count)
     return np.asarray(mix / np.abs(mix).max(), dtype=np.float32)
