@@ -45,8 +45,8 @@ def analyze(
     paths = [recordings] if isinstance(recordings, str | Path) else list(dict.fromkeys(recordings))
     timelines = []
     with Recognizer(model, baseline=baseline, window=window, hop=hop, face_hz=face_hz) as reader:
-        for outcome in reader.analyze_all(paths, without=without):
-            if outcome.timeline is None:
-                raise outcome.error or AssertionError("no timeline without an error")
-            timelines.append(outcome.timeline)
+        for result in reader.analyze_all(paths, without=without):
+            if result.timeline is None:
+                raise result.error or AssertionError("no timeline without an error")
+            timelines.append(result.timeline)
     return Timeline.concat(timelines)

@@ -35,7 +35,7 @@ def _silent(seconds: float) -> None:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """What became of one file of a batch: a timeline or an error, never both.
 
     Attributes:
@@ -106,12 +106,12 @@ class Recognizer(Closing):
         Raises:
             MienError: the recording cannot be used.
         """
-        for outcome in self.analyze_all([path], without=without, progress=progress):
-            if outcome.timeline is not None:
-                return outcome.timeline
-            if outcome.error is not None:
-                raise outcome.error
-        raise AssertionError("every path has an outcome")
+        for result in self.analyze_all([path], without=without, progress=progress):
+            if result.timeline is not None:
+                return result.timeline
+            if result.error is not None:
+                raise result.error
+        raise AssertionError("every path has a result")
 
     def analyze_all(
         self,
@@ -119,13 +119,13 @@ class Recognizer(Closing):
         *,
         without: Collection[str] = (),
         progress: Progress = _silent,
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[Result]:
         """Read recordings one after the other; a bad one does not stop the others.
 
         With a baseline all are observed before the first is scored, since they explain each other.
 
         Yields:
-            An outcome for each path, in order.
+            A result for each path, in order.
         """
         withheld = check_withheld(without)
         observed = (self._observe(Path(path), withheld, progress) for path in paths)
@@ -133,11 +133,11 @@ class Recognizer(Closing):
             yield from self._together(observed, withheld)
             return
         for seen in observed:
-            yield self._outcome(seen, withheld)
+            yield self._result(seen, withheld)
 
     def _observe(
         self, path: Path, withheld: frozenset[str], progress: Progress
-    ) -> Observation | Outcome:
+    ) -> Observation | Result:
         try:
             return observe(
                 path,
@@ -148,25 +148,25 @@ class Recognizer(Closing):
                 progress=progress,
             )
         except MienError as error:
-            return Outcome(path, error=error)
+            return Result(path, error=error)
 
-    def _outcome(
+    def _result(
         self,
-        seen: Observation | Outcome,
+        seen: Observation | Result,
         withheld: frozenset[str],
         shared: PersonBaseline | None = None,
-    ) -> Outcome:
-        if isinstance(seen, Outcome):
+    ) -> Result:
+        if isinstance(seen, Result):
             return seen
         try:
             with seen:
-                return Outcome(seen.path, self._timeline(seen, withheld, shared))
+                return Result(seen.path, self._timeline(seen, withheld, shared))
         except MienError as error:
-            return Outcome(seen.path, error=error)
+            return Result(seen.path, error=error)
 
     def _together(
-        self, observed: Iterable[Observation | Outcome], withheld: frozenset[str]
-    ) -> Iterator[Outcome]:
+        self, observed: Iterable[Observation | Result], withheld: frozenset[str]
+    ) -> Iterator[Result]:
         with ExitStack() as open_files:
             everything = []
             for seen in observed:
@@ -185,7 +185,7 @@ class Recognizer(Closing):
                         f"the personal baseline rests on {seconds:.1f} s only; give more "
                         "recordings of the person"
                     )
-                yield self._outcome(seen, withheld, shared)
+                yield self._result(seen, withheld, shared)
 
     def _timeline(
         self, seen: Observation, withheld: frozenset[str], shared: PersonBaseline | None
