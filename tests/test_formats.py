@@ -1,14 +1,10 @@
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import math
-import os
-import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -166,56 +162,6 @@ def test_describe_columns_describes_each():
     assert all(column["description"] for column in described.values())
 
 
-def test_vtt_tells_segments_in_order_of_time(tmp_path):
-    rows = frame(person="A <b> & co", gap=range(2, 12)).assign(
-        emotion=lambda rows: rows["emotion"].where(rows["emotion"].isna(), "anger"),
-        confidence=lambda rows: rows["confidence"].where(rows["confidence"].isna(), 0.615),
-    )
-    late = frame(person="2", gap=range(1, 12)).assign(start=lambda rows: rows["start"] + 3600.25)
-    late["end"] = late["start"] + 0.5
-    late.loc[0, ["emotion", "confidence"]] = ["sadness", 0.5]
-    both = Timeline(pd.concat([late, rows]), metadata())
-    both.save(tmp_path / "talk.vtt")
-    assert (tmp_path / "talk.vtt").read_text("utf-8") == (
-        "WEBVTT\n\nNOTE talk.mp4, read by mien, model linear_probe\n\n"
-        "00:00:00.000 --> 00:00:01.000\n<v A &lt;b&gt; &amp; co>anger 0.61\n\n"
-        "01:00:00.250 --> 01:00:00.750\n<v 2>sadness 0.50\n"
-    )
-
-
-def test_vtt_cannot_be_broken_by_a_name(tmp_path):
-    name = "a --> b\n\n00:00:00.000 --> 00:00:09.000\nx.mp4"
-    Timeline(frame(name), metadata(name)).save(tmp_path / "talk.vtt")
-    text = (tmp_path / "talk.vtt").read_text("utf-8")
-    segments = Timeline(frame(name), metadata(name)).segments()
-    assert text.count(" --> ") == len(segments)
-
-
-def test_textgrid_covers_the_recording_without_holes(tmp_path):
-    both = Timeline(frame(person='"1"'), metadata(duration=7.25))
-    both.save(tmp_path / "talk.TextGrid")
-    lines = [line.strip() for line in (tmp_path / "talk.TextGrid").read_text("utf-8").splitlines()]
-    assert lines[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
-    assert [line for line in lines if line.startswith("name")] == [
-        'name = """1"" emotion"',
-        'name = """1"" voice"',
-        'name = """1"" face"',
-    ]
-    face = lines[lines.index('name = """1"" face"') :]
-    edges = [line.split(" = ")[1] for line in face if line.startswith(("xmin", "xmax"))][2:]
-    assert edges == ["0.000", "2.000", "2.000", "3.500", "3.500", "6.000", "6.000", "7.250"]
-    texts = [line for line in face if line.startswith("text")]
-    assert texts == ['text = "face"', 'text = ""', 'text = "face"', 'text = ""']
-
-
-@pytest.mark.parametrize("name", ["vtt", "textgrid"])
-def test_captions_and_tiers_are_of_one_recording(name, tmp_path):
-    both = Timeline.concat([timeline("a.mp4"), timeline("b.mp4")])
-    with pytest.raises(errors.OptionError, match="one recording, the timeline holds 2"):
-        both.save(tmp_path / "both", format=name)
-    assert list(tmp_path.iterdir()) == []
-
-
 # --- labels, dimensions and modalities of any names -----------------------------------------------
 
 BOTH_KINDS = [wordy_timeline, dimension_timeline]
@@ -265,31 +211,6 @@ def test_sources_and_scales_are_said_of_each_column():
     assert valence == "valence, -1 to 1; learned from acted categories"
     assert dominance == "dominance, 1 to 7; predicted"
     assert described["video"]["description"] == "picture was observed in the step"
-
-
-def test_vtt_of_dimensions_averages_about_a_second(tmp_path):
-    made = dimension_timeline()
-    made.save(tmp_path / "talk.vtt")
-    text = (tmp_path / "talk.vtt").read_text("utf-8")
-    spans = [line for line in text.splitlines() if " --> " in line]
-    assert spans == [
-        "00:00:00.000 --> 00:00:01.000",
-        "00:00:01.000 --> 00:00:01.400",
-        "00:00:01.800 --> 00:00:02.000",
-        "00:00:02.000 --> 00:00:03.000",
-        "00:00:03.000 --> 00:00:04.000",
-    ]
-    means = made.frame[["valence", "arousal", "dominance"]][:5].mean()
-    first = ", ".join(f"{name} {value:.2f}" for name, value in means.items())
-    assert f"<v 1>{first}\n" in text
-
-
-def test_textgrid_of_dimensions_has_a_tier_for_each(tmp_path):
-    dimension_timeline().save(tmp_path / "talk.TextGrid")
-    text = (tmp_path / "talk.TextGrid").read_text("utf-8")
-    for title in ("valence", "arousal", "dominance", "picture"):
-        assert f'name = "1 {title}"' in text
-    assert "size = 4" in text
 
 
 def test_a_format_of_somebody_else_is_known_by_name_and_suffix(tmp_path, monkeypatch):
@@ -406,89 +327,6 @@ def test_reading_a_parquet_of_somebody_else(tmp_path):
     pd.DataFrame({"x": [1.0]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(errors.FormatError, match="b'mien' is missing"):
         formats.read(tmp_path / "other.parquet")
-
-
-# --- whole or not at all --------------------------------------------------------------------------
-
-
-def full(*_arguments):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(name, tmp_path, monkeypatch):
-    path = tmp_path / "talk"
-    path.write_text("old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(errors.OutputError, match="No space left on device; free some space"):
-        timeline().save(path, format=name)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_disk_that_fills_up_while_writing_leaves_nothing(tmp_path):
-    def writer(file):
-        file.write(b"half")
-        full()
-
-    with pytest.raises(errors.OutputError, match="No space left"):
-        formats.write_atomically(tmp_path / "talk.csv", writer)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_any_other_failure_leaves_nothing_and_comes_through(tmp_path):
-    def writer(file):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        formats.write_atomically(tmp_path / "talk.csv", writer)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_places_that_are_no_file_are_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(errors.OutputError, match="is a folder; give the name of a file"):
-        timeline().save(tmp_path, format="csv")
-    with pytest.raises(errors.OutputError, match="a part of the path is a file"):
-        timeline().save(tmp_path / "file" / "talk.csv")
-    with pytest.raises(errors.OutputError, match="create the folder first"):
-        timeline().save(tmp_path / "missing" / "talk.csv")
-    with pytest.raises(errors.OutputError, match="choose a shorter name"):
-        timeline().save(tmp_path / ("x" * 300 + ".csv"))
-    assert (tmp_path / "file").read_text() == "x"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_device_is_never_replaced():
-    with pytest.raises(errors.OutputError, match="is no regular file"):
-        timeline().save("/dev/full", format="csv")
-    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
-
-
-def test_no_permission_is_said(tmp_path, monkeypatch):
-    def refuse(*_arguments, **_options):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(errors.OutputError, match="Permission denied; choose a folder that you may"):
-        timeline().save(tmp_path / "talk.csv")
-
-
-def test_a_link_is_followed(tmp_path):
-    (tmp_path / "real.csv").write_text("old")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-    timeline().save(tmp_path / "link.csv")
-    assert (tmp_path / "link.csv").is_symlink()
-    assert (tmp_path / "real.csv").read_text("utf-8").startswith("file,person")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
-def test_new_files_have_the_usual_mode(tmp_path):
-    (tmp_path / "usual").write_text("x")
-    timeline().save(tmp_path / "talk.csv")
-    assert (tmp_path / "talk.csv").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_numbers_come_back_from_json_bit_for_bit(tmp_path):

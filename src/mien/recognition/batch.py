@@ -53,14 +53,14 @@ class Batch:
         failed = 0
         with _bar(self._errors) as bar:
             task = bar.add_task("", total=len(recordings), note="")
-            outcomes = recognizer.analyze_all(
+            results = recognizer.analyze_all(
                 recordings,
                 without=without,
                 progress=lambda seconds: bar.update(task, note=f"{seconds:.0f} s"),
             )
             try:
-                for outcome in outcomes:
-                    failed += not self._take(outcome)
+                for result in results:
+                    failed += not self._take(result)
                     bar.update(task, advance=1, note="")
             finally:
                 failed += self._write_summaries()
@@ -68,18 +68,18 @@ class Batch:
             self._errors.print(f"{failed} of {len(recordings)} failed", markup=False)
         return failed
 
-    def _take(self, outcome: Analysis) -> bool:
-        """Write one outcome; True if all went well."""
+    def _take(self, result: Analysis) -> bool:
+        """Write one result; True if all went well."""
         try:
-            if outcome.timeline is None:
-                raise outcome.error or AssertionError("no timeline without an error")
-            written = self._write(outcome.path, outcome.timeline)
+            if result.timeline is None:
+                raise result.error or AssertionError("no timeline without an error")
+            written = self._write(result.path, result.timeline)
         except MienError as error:
             self._errors.print(f"failed: {error}", markup=False)
             return False
-        for warning in _warnings(outcome.timeline):
-            self._errors.print(f"note: {outcome.path}: {warning}", markup=False)
-        for line in summary_lines(outcome.timeline):
+        for warning in _warnings(result.timeline):
+            self._errors.print(f"note: {result.path}: {warning}", markup=False)
+        for line in summary_lines(result.timeline):
             self._console.print(f"{line} → {written}", markup=False)
         return True
 
