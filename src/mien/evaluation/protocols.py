@@ -195,7 +195,6 @@ def measured(answers: Answers, subject: Subject) -> dict[str, float]:
     return out
 
 
-@register_protocol("modalities")
 class _WithMean(Protocol):
     """A protocol whose conditions have a mean."""
 
@@ -210,6 +209,7 @@ class _WithMean(Protocol):
         return rows
 
 
+@register_protocol("modalities")
 class Modalities(_WithMean):
     """Everything, each modality alone, and the mean of these (SFAV, Table II; VAVL, Table 1)."""
 
