@@ -30,15 +30,6 @@ _PLAIN: dict[type, str] = {
 }
 
 
-def module_options(module: type[nn.Module]) -> dict[str, object]:
-    """Find the keyword options of a module, with those that it hands on to its bases or parts.
-
-    Returns:
-        Annotations by name; `Any` where there is none that can be read.
-    """
-    return {name: hint for name, (hint, _) in _options(module).items()}
-
-
 def check_module_options(what: str, module: type[nn.Module], options: Mapping[str, object]) -> None:
     """Check names and values of options without building the module.
 
@@ -62,7 +53,7 @@ def check_module_options(what: str, module: type[nn.Module], options: Mapping[st
 
 
 def _options(module: type[nn.Module]) -> dict[str, tuple[object, bool]]:
-    """Annotation of each option, and whether it must be given."""
+    """Annotation of each option, those that are handed on included; must it be given?"""
     found: dict[str, tuple[object, bool]] = {}
     if issubclass(module, Model):
         for part in module.hands_options_to:

@@ -164,14 +164,6 @@ class InceptionI3d(nn.Module):
         logits: Tensor = self.logits(self.dropout(pooled))
         return logits
 
-    def end_points(self, clips: Tensor) -> dict[str, Tensor]:
-        """Compute the output of every layer by its name, for clips as in `forward`."""
-        found = {}
-        for name, layer in self.layers.items():
-            clips = layer(clips)
-            found[name] = clips
-        return found
-
 
 def split_subsequences(frames: Sequence, length: int = 16) -> Sequence:
     """Cut frames into clips for `InceptionI3d`, one after the other.
