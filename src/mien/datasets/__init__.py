@@ -17,6 +17,7 @@ from mien.datasets.dataset import (
     register_dataset,
 )
 from mien.datasets.examples import Example, cut_segments
+from mien.datasets.published import PublishedFeatures
 from mien.datasets.splits import (
     Fold,
     avec2016,
@@ -45,6 +46,7 @@ __all__ = [
     "Places",
     "Presentation",
     "Progress",
+    "PublishedFeatures",
     "Rated",
     "Shape",
     "Unreadable",

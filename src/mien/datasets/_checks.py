@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 
 from mien.datasets._base import Clip
-from mien.datasets._feature_files import inspect_features
 from mien.datasets._rows import Row
 from mien.datasets.ratings import read_ratings
 from mien.errors import FormatError, MienError, OptionError
-from mien.features.files import FeatureFile
+from mien.features.files import FeatureFile, inspect_feature_file
 from mien.media import Decoder, Probe
 
 Told = Sequence[tuple[Row, Clip]]
@@ -100,14 +100,15 @@ def check_stretches(told: Told) -> None:
 
 
 def check_feature_files(
-    told: Told, modality: str, expected: FeatureFile | None
+    told: Told, modality: str, expected: FeatureFile | None, hop: float | None
 ) -> FeatureFile | None:
-    """Check that all files of features of a modality are alike.
+    """Check that all files of features of a modality can be read, and are alike.
 
     Args:
         told: all rows.
         modality: which.
-        expected: what they should be like; None for what the first is like.
+        expected: what they have to be like; None for what the first is like.
+        hop: seconds of a step, where files do not tell.
 
     Returns:
         What reads them; None where there is no file.
@@ -116,40 +117,27 @@ def check_feature_files(
         FormatError: one has other columns, or another hop, than expected.
         MienError: one cannot be read.
     """
-    column, first = f"{modality}_features", "the model" if expected else ""
+    column, first = f"{modality}_features", "" if expected is None else "what is asked"
     for row, clip in told:
         if modality not in clip.files:
             continue
         path = clip.files[modality]
         try:
-            found = inspect_features(path).extractor
+            columns, found = inspect_feature_file(path, hop=expected.hop if expected else hop)
+            own = inspect_feature_file(path, hop=hop)[1] if hop is None else found
+            expected = expected or FeatureFile(columns=columns, hop=found)
+            first = first or f"row {row.number}"
+            expected.read(path)
         except MienError as error:
-            raise row.wrong(column, str(error), "give a file of features", type(error)) from error
-        if expected is None:
-            expected, first = found, f"row {row.number}"
-        problem = _compare(found, expected)
-        if problem:
-            raise row.wrong(
-                column, f"{path.name} {problem} of {first}", "make all files in the same way"
-            )
+            problem = f"{path.name} {error.problem}"
+            raise row.wrong(column, problem, error.advice, type(error)) from error
+        if abs(own - expected.hop) > 1e-3 * expected.hop:
+            problem = f"{path.name} has steps of {own:.6g} s, {first} has {expected.hop:.6g} s"
+            raise row.wrong(column, problem, "extract all files in the same way")
     return expected
 
 
-def _compare(found: FeatureFile, expected: FeatureFile) -> str:
-    """What is different, a clause that "of row 2" can follow; empty where they are alike."""
-    if found.columns != expected.columns or found.shape != expected.shape:
-        lacking = [name for name in expected.columns if name not in found.columns]
-        further = [name for name in found.columns if name not in expected.columns]
-        said = [f"lacks {', '.join(lacking[:5])}"] * bool(lacking)
-        said += [f"has also {', '.join(further[:5])}"] * bool(further)
-        detail = " and ".join(said) or "has them in another order"
-        return f"{detail}: its columns are not those"
-    if abs(found.hop - expected.hop) > 1e-3 * expected.hop:
-        return f"has steps of {found.hop:.6g} s, not the {expected.hop:.6g} s"
-    return ""
-
-
-def check_times(told: Told) -> None:
+def check_times(told: Told, files: Mapping[str, FeatureFile]) -> None:
     """Check ends, channels and ratings against the recordings that they are of.
 
     A recording that cannot be read is left for later, where it is listed.
@@ -169,16 +157,22 @@ def check_times(told: Told) -> None:
                     probes[clip.path] = decoder.probe(clip.path)
                 except MienError:
                     probes[clip.path] = None
-            _check_times(row, clip, probes.get(clip.path))
+            lengths = [_length(files[name], path) for name, path in clip.files.items()]
+            _check_times(row, clip, probes.get(clip.path), lengths)
 
 
-def _check_times(row: Row, clip: Clip, probe: Probe | None) -> None:
+def _length(extractor: FeatureFile, path: Path) -> float:
+    """Seconds of a file of features; nothing for one row, which describes whatever length."""
+    series = extractor.read(path)
+    return len(series) * series.hop if len(series) > 1 else 0.0
+
+
+def _check_times(row: Row, clip: Clip, probe: Probe | None, lengths: list[float]) -> None:
     if probe is not None and clip.channel:
         channels = probe.audio.channels if probe.audio else 0
         if clip.channel > channels:
             problem = f"{clip.channel}, but the recording has {channels}"
             raise row.wrong("channel", problem, "count channels from 1", OptionError)
-    lengths = [inspect_features(path).seconds for path in clip.files.values()]
     lengths += [probe.duration] if probe is not None and probe.duration else []
     duration = max(lengths, default=0.0)
     if not duration:

@@ -40,6 +40,7 @@ class Asked:
         labels: names that are known already, in their order; of the table where empty.
         ranges: smallest and largest value by dimension; those of the table where left out.
         files: what files of features have to be like, by modality; like the first where left out.
+        hops: seconds of a step of files of features that do not tell, by modality.
     """
 
     label: Label = None
@@ -47,6 +48,7 @@ class Asked:
     labels: tuple[str, ...] = ()
     ranges: Ranges | None = None
     files: Mapping[str, FeatureFile] | None = None
+    hops: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,12 +113,11 @@ class Reading:
         if division:
             _checks.check_people(told, division)
             _checks.check_division(told, division, self.path)
-        known = self.asked.files or {}
-        files = {m: _checks.check_feature_files(told, m, known.get(m)) for m in self.modalities}
+        files = self._check_files(told)
         if kind == "categories":
             assert isinstance(label, str)
             self.notices += _checks.check_categories(told, label, self.path, self.asked.labels)
-        _checks.check_times(told)
+        _checks.check_times(told, files)
         task, ranges = self._task(told, label, kind)
         return Manifest(
             self.path,
@@ -125,10 +126,18 @@ class Reading:
             task,
             label,
             ranges,
-            {name: file for name, file in files.items() if file is not None},
+            files,
             division,
             tuple(self.notices),
         )
+
+    def _check_files(self, told: _checks.Told) -> dict[str, FeatureFile]:
+        known, hops = self.asked.files or {}, self.asked.hops or {}
+        checked = {
+            m: _checks.check_feature_files(told, m, known.get(m), hops.get(m))
+            for m in self.modalities
+        }
+        return {name: file for name, file in checked.items() if file is not None}
 
     def _note_unread(self) -> None:
         for column in self.columns:
@@ -241,8 +250,7 @@ class Reading:
             return Task("categories", self.asked.labels or sort_labels(found)), {}
         names = self.asked.labels or self._dimensions(told, label)
         ranges = {name: self._range(name, told, label) for name in names}
-        low, high = min(r[0] for r in ranges.values()), max(r[1] for r in ranges.values())
-        return Task("dimensions", names, "clip" if label else "frame", low, high), ranges
+        return Task("dimensions", names, "clip" if label else "frame", ranges=ranges), ranges
 
     def _dimensions(self, told: _checks.Told, label: str | tuple[str, ...]) -> tuple[str, ...]:
         if label:

@@ -64,6 +64,7 @@ def read_manifest(
     labels: Sequence[str] = (),
     ranges: Mapping[str, tuple[float, float]] | None = None,
     files: Mapping[str, FeatureFile] | None = None,
+    hops: Mapping[str, float] | None = None,
 ) -> Manifest:
     """Read a table of recordings and check all that it says; see the module docstring.
 
@@ -77,6 +78,7 @@ def read_manifest(
             alphabet.
         ranges: smallest and largest value of dimensions; by default those of the table.
         files: what files of features have to be like, by modality; by default like the first.
+        hops: seconds of a step of files of features that do not tell, by modality.
 
     Raises:
         InputError: the table, or a file that it names, is not there.
@@ -84,7 +86,7 @@ def read_manifest(
         OptionError: whole numbers could be categories as well as a dimension.
     """
     columns = label if isinstance(label, str) or label is None else tuple(label)
-    return Reading(Path(path), Asked(columns, kind, tuple(labels), ranges, files)).read()
+    return Reading(Path(path), Asked(columns, kind, tuple(labels), ranges, files, hops)).read()
 
 
 @register_dataset("manifest")
@@ -94,6 +96,7 @@ class ManifestDataSet(RecordingsDataSet):
     Attributes:
         path: of the table: absolute, or relative to the file that names it or to the data folder.
         label: see `read_manifest`, likewise `kind`, `labels` and `ranges`.
+        hops: seconds of a step of files of features that do not tell, by modality.
         raters: how several raters of a recording are joined; see
             `mien.datasets.ratings.Ratings.resample`.
         split_by: ``auto`` goes by the column ``fold`` or ``part``, or else by ``people``, five
@@ -109,6 +112,7 @@ class ManifestDataSet(RecordingsDataSet):
     kind: Kind | None = None
     labels: tuple[str, ...] = ()
     ranges: Mapping[str, tuple[float, float]] = Field(default_factory=dict)
+    hops: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     raters: Raters = "mean"
     split_by: Literal["auto", "people", "rotating", "random", "mater", "vavl"] = "auto"  # type: ignore[assignment]
     dev: Annotated[int, Field(ge=0)] | None = None  # type: ignore[assignment]
@@ -172,8 +176,8 @@ class ManifestDataSet(RecordingsDataSet):
 
     def _manifest(self) -> Manifest:
         path = self._locate(None)
-        said = (self.label, self.kind, self.labels, tuple(self.ranges.items()), self._files())
-        return _read_once(path, path.stat().st_mtime_ns, *said)
+        asked = (self.label, self.kind, self.labels, tuple(self.ranges.items()), self._files())
+        return _read_once(path, path.stat().st_mtime_ns, *asked, tuple(self.hops.items()))
 
     def _files(self) -> tuple[tuple[str, FeatureFile], ...]:
         """Files of features that were asked for, as by a trained model."""
@@ -223,9 +227,8 @@ class ManifestDataSet(RecordingsDataSet):
         if names and kind == "categories":
             return Task("categories", names)
         if names and kind == "dimensions" and {*names} <= {*self.ranges}:
-            low = min(self.ranges[name][0] for name in names)
-            high = max(self.ranges[name][1] for name in names)
-            return Task("dimensions", names, "clip" if label else "frame", low, high)
+            ranges = {name: self.ranges[name] for name in names}
+            return Task("dimensions", names, "clip" if label else "frame", ranges=ranges)
         return self._manifest().task
 
     def target(self, clip: Clip) -> Tensor | None:
@@ -279,10 +282,17 @@ def _read_once(
     labels: tuple[str, ...],
     ranges: tuple[tuple[str, tuple[float, float]], ...],
     files: tuple[tuple[str, FeatureFile], ...],
+    hops: tuple[tuple[str, float], ...],
 ) -> Manifest:
     del changed_ns
     return read_manifest(
-        path, label, kind=kind, labels=labels, ranges=dict(ranges), files=dict(files)
+        path,
+        label,
+        kind=kind,
+        labels=labels,
+        ranges=dict(ranges),
+        files=dict(files),
+        hops=dict(hops),
     )
 
 

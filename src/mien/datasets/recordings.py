@@ -186,16 +186,14 @@ class RecordingsDataSet(DataSet):
             InputError: there are clips, and none can be read.
             MienError: the first of them that cannot be read, if `strict`.
         """
-        through = create_degradation(job.condition, places.data)
+        operation = create_degradation(job.condition, places.data)
         frames = self.task().per == "frame"
         wanted = [c for c in job.clips if (frames and c.ratings) or self.target(c) is not None]
         cache, out, unreadable = FeatureCache(places.cache), list[Example](), list[Unreadable]()
         with Reader(self.extractors()) as reader:
             for done, clip in enumerate(wanted, start=1):
                 try:
-                    example = self._read_clip(
-                        clip, partial(cache.get, reader=reader, through=through)
-                    )
+                    example = self._read_clip(clip, _Source(cache, reader, operation))
                 except MienError as error:
                     if strict:
                         raise

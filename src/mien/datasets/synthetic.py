@@ -60,4 +60,5 @@ def _target(shape: Shape, steps: int, number: int, chance: torch.Generator) -> t
         return (one if task.per == "clip" else one.repeat(steps)), float(index)
     size = (names,) if task.per == "clip" else (steps, names)
     place = torch.rand(size, generator=chance)
-    return task.low + (task.high - task.low) * place, float(place.mean())
+    low, high = torch.tensor([task.ranges[name] for name in task.names]).T
+    return low + (high - low) * place, float(place.mean())

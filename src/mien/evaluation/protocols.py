@@ -13,9 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from mien.datasets import Example
+from mien.datasets import Example, Rated
 from mien.errors import OptionError
-from mien.evaluation.humans import Rated
 from mien.evaluation.measures import measure, measure_dimensions
 from mien.evaluation.predict import Answers, predict
 from mien.missing import (

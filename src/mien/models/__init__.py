@@ -14,8 +14,7 @@ from mien.models._registry import (
 )
 from mien.models._task import Task
 from mien.models._windows import predict_in_windows
-from mien.models.linear_probe import Description, LinearProbe, PersonBaseline
-from mien.models.pretrained import list_trained, load_model
+from mien.models.linear_probe import Description, LinearProbe
 
 __all__ = [
     "COUNTED",
@@ -24,7 +23,6 @@ __all__ = [
     "LinearProbe",
     "Model",
     "ModelFacts",
-    "PersonBaseline",
     "Prediction",
     "Task",
     "check_model_options",
@@ -32,8 +30,6 @@ __all__ = [
     "describe_model",
     "from_official",
     "list_models",
-    "list_trained",
-    "load_model",
     "predict_in_windows",
     "register_model",
 ]
