@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,9 +38,7 @@ def test_a_cut_shorter_than_a_step_is_the_step_it_begins_in():
 def test_stretches_that_meet_share_no_step(hundredths, hop):
     edges = [number / 10 for number in sorted(hundredths)]
     whole = series(cover(40.0, hop), hop)
-    parts = [
-        numbers(whole.cut(a, b)) for a, b in zip(edges, edges[1:], strict=False) if b - a > hop
-    ]
+    parts = [numbers(whole.cut(a, b)) for a, b in pairwise(edges) if b - a > hop]
     together = [number for part in parts for number in part]
     assert len(set(together)) == len(together)
 
