@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.datasets import ferplus_faces
+from mien.datasets.ferplus import ferplus_faces
 from mien.features.face_encoder import CROP_PX, FaceEncoder
 from mien.formats import write_table
 from tools.common import DATA, RESULTS, publish

@@ -19,8 +19,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from mien.experiments.sources import Places
-from mien.experiments.sources.published import MfnSequences
+from mien.datasets import Places
+from mien.datasets.mfn import MfnSequences
 from mien.formats import write_text
 from tools.common import DATA, RESULTS
 

@@ -28,7 +28,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from mien import weights
-from mien.datasets import Clip, java_sed_voices, ravdess_voices
+from mien.datasets import Clip
+from mien.datasets.java_sed import java_sed_voices
+from mien.datasets.ravdess import ravdess_voices
 from mien.features.activity import STEP_SAMPLES, ActivityNetwork
 from mien.features.mel import whisper_log_mel
 from mien.features.voice import VoiceSegment, read_voice
@@ -120,7 +122,7 @@ def measure() -> None:
     clips = [c for c in java_sed_voices(DATA / "java_sed_voice") if c.path.stem[-2:] in TAKES]
     waveforms = sound_of(clips)
     person = np.array([clip.person for clip in clips])
-    emotion = np.array([clip.emotion for clip in clips])
+    emotion = np.array([clip.label for clip in clips])
     plain = WhisperEncoder.pretrained()
     plain.drift_over_time.zero_()
     rows = []

@@ -5,17 +5,15 @@ import pytest
 import torch
 
 from mien import schema
-from mien.datasets import (
+from mien.datasets import list_people, sfav_folds
+from mien.datasets.ferplus import ferplus_faces
+from mien.datasets.java_sed import java_sed_clips, java_sed_voices
+from mien.datasets.ravdess import (
     RAVDESS_EMOTIONS,
-    ferplus_faces,
-    java_sed_clips,
-    java_sed_voices,
-    people,
     ravdess_clips,
     ravdess_examples,
     ravdess_faces,
     ravdess_voices,
-    sfav_folds,
 )
 from mien.errors import FormatError, InputError, OptionError
 from mien.features.face_encoder import FERPLUS_EMOTIONS
@@ -25,15 +23,15 @@ def test_names_of_java_sed_say_who_and_what(tmp_path):
     for name in ("10-04-06_01.mp4", "01-02-03_01.mp4"):
         (tmp_path / name).touch()
     first, second = java_sed_clips(tmp_path)
-    assert (first.person, first.emotion) == ("java_sed/01", "happiness")
-    assert (second.person, second.emotion, second.corpus) == ("java_sed/10", "anger", "java_sed")
+    assert (first.person, first.label) == ("java_sed/01", "happiness")
+    assert (second.person, second.label, second.corpus) == ("java_sed/10", "anger", "java_sed")
 
 
 def test_names_of_ravdess_say_who_and_what(tmp_path):
     (tmp_path / "Actor_07").mkdir()
     (tmp_path / "Actor_07" / "03-01-08-02-01-02-07.ogg").touch()
     (clip,) = ravdess_voices(tmp_path)
-    assert (clip.person, clip.emotion, clip.corpus) == ("ravdess/07", "surprise", "ravdess")
+    assert (clip.person, clip.label, clip.corpus) == ("ravdess/07", "surprise", "ravdess")
 
 
 def test_modalities_of_ravdess_are_kept_apart(tmp_path):
@@ -46,7 +44,7 @@ def test_modalities_of_ravdess_are_kept_apart(tmp_path):
         (tmp_path / "Actor_02" / name).touch()
         (tmp_path / "Actor_02" / name.replace("-01-", "-02-", 1)).touch()  # sung, not spoken
     read = [ravdess_clips(tmp_path), ravdess_faces(tmp_path), ravdess_voices(tmp_path)]
-    assert [[clip.emotion for clip in clips] for clips in read] == [
+    assert [[clip.label for clip in clips] for clips in read] == [
         ["happiness"],
         ["sadness"],
         ["anger"],
@@ -90,11 +88,11 @@ def test_the_corpora_are_whole_and_balanced(data_folder):
     voices = java_sed_voices(data_folder / "java_sed_voice")
     speech = ravdess_voices(data_folder / "ravdess_audio")
     assert (len(clips), len(voices), len(speech)) == (192, 1152, 1440)
-    assert (len(people(clips)), len(people(speech))) == (8, 24)
-    assert people(clips) == people(voices)
-    assert set(Counter(clip.emotion for clip in clips).values()) == {32}
+    assert (len(list_people(clips)), len(list_people(speech))) == (8, 24)
+    assert list_people(clips) == list_people(voices)
+    assert set(Counter(clip.label for clip in clips).values()) == {32}
     for clip in (*clips, *voices, *speech):
-        assert clip.emotion in schema.EMOTIONS
+        assert clip.label in schema.EMOTIONS
 
 
 def test_the_features_of_ravdess_are_one_step_of_each_modality(data_folder):

@@ -3,13 +3,13 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from mien.datasets import (
+from mien.datasets import list_people
+from mien.datasets.crema_d import (
+    choose_perceived,
     crema_d_actors,
     crema_d_clips,
     crema_d_voices,
     crema_d_votes,
-    people,
-    perceived,
 )
 from mien.errors import FormatError, InputError
 
@@ -36,7 +36,7 @@ def corpus(tmp_path):
 
 def test_the_emotion_is_acted_or_perceived(corpus):
     by_rule = {
-        rule: [clip.emotion for clip in crema_d_clips(corpus, rule)]
+        rule: [clip.label for clip in crema_d_clips(corpus, rule)]
         for rule in ("acted", "plurality", "majority")
     }
     assert by_rule == {
@@ -50,10 +50,10 @@ def test_the_emotion_is_acted_or_perceived(corpus):
 def test_shares_are_those_of_the_votes_on_what_was_shown(corpus):
     both = crema_d_voices(corpus)[0]
     assert both.path.suffix == ".wav"
-    assert both.shares["anger"] == pytest.approx(0.5)
-    assert sum(both.shares.values()) == pytest.approx(1)
+    assert both.soft_label["anger"] == pytest.approx(0.5)
+    assert sum(both.soft_label.values()) == pytest.approx(1)
     heard = crema_d_voices(corpus, "plurality", "voice")
-    assert [clip.emotion for clip in heard] == ["neutral", "sadness"]
+    assert [clip.label for clip in heard] == ["neutral", "sadness"]
 
 
 def test_what_is_missing_is_named(corpus, tmp_path):
@@ -80,7 +80,7 @@ def test_the_published_votes(data_folder):
     for shown in ("voice", "face", "audio-visual"):
         votes = crema_d_votes(folder, shown)
         assert len(votes) == 7442
-        agreed[shown] = sum(perceived(v, "majority") is not None for v in votes.values())
+        agreed[shown] = sum(choose_perceived(v, "majority") is not None for v in votes.values())
     assert agreed == {"voice": 5012, "face": 5523, "audio-visual": 5913}
 
 
@@ -88,7 +88,7 @@ def test_the_plurality_is_that_of_the_published_summary(data_folder):
     folder = data_folder / "crema_d"
     summary = pd.read_csv(folder / "summaryTable.csv").set_index("FileName")["MultiModalVote"]
     said = {
-        name: perceived(votes, "plurality")
+        name: choose_perceived(votes, "plurality")
         for name, votes in crema_d_votes(folder, "audio-visual").items()
     }
     clear = summary[summary.str.len() == 1]
@@ -107,7 +107,7 @@ def test_the_actors_of_the_votes_are_described(data_folder):
 
 
 def test_people_of_clips_are_sorted_and_once(corpus):
-    assert people([*crema_d_clips(corpus), *crema_d_voices(corpus)]) == (
+    assert list_people([*crema_d_clips(corpus), *crema_d_voices(corpus)]) == (
         "crema_d/1001",
         "crema_d/1002",
     )

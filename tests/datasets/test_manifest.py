@@ -1,6 +1,7 @@
 import pytest
 
-from mien.datasets import manifest_clips, official
+from mien.datasets import official
+from mien.datasets.manifest import manifest_clips
 from mien.errors import FormatError, InputError
 
 
@@ -23,10 +24,10 @@ clips/c.wav,anna,calm,-1,train
 def test_a_manifest_says_who_and_what(table):
     table.write_text(WHOLE, encoding="utf-8-sig")
     first, second, third = manifest_clips(table)
-    assert (first.person, first.emotion, first.corpus) == ("mine/anna", "anger", "mine")
+    assert (first.person, first.label, first.corpus) == ("mine/anna", "anger", "mine")
     assert first.path == table.parent / "clips" / "a.mp4"
     assert first.values == {"arousal": 0.7}
-    assert (second.emotion, second.values, second.part) == (None, {}, "valid")
+    assert (second.label, second.values, second.part) == (None, {}, "valid")
     assert third.values == {"arousal": -1.0}
     assert official([first, second, third]).dev == ("mine/ben",)
 
@@ -34,7 +35,7 @@ def test_a_manifest_says_who_and_what(table):
 def test_path_and_person_are_enough(table):
     table.write_text("person,path\r\nanna,clips/a.mp4\r\n")
     (clip,) = manifest_clips(table)
-    assert (clip.emotion, clip.part, dict(clip.values)) == (None, "", {})
+    assert (clip.label, clip.part, dict(clip.values)) == (None, "", {})
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mien.datasets import MFN_NAMES, mfn_examples, official
-from mien.datasets.mfn import SENTIMENTS
+from mien.datasets import official
+from mien.datasets.mfn import MFN_NAMES, SENTIMENTS, mfn_examples
 from mien.errors import FormatError, InputError, OptionError
 
 

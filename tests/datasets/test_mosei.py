@@ -3,13 +3,12 @@ import sys
 import numpy as np
 import pytest
 
-from mien.datasets import MOSEI_NAMES, mosei_examples, official
+from mien.datasets import Places, official
+from mien.datasets.mosei import MOSEI_NAMES, CmuMosei, mosei_examples
 from mien.errors import FormatError, InputError, OptionError
 from mien.experiments.loading import shipped
 from mien.experiments.runner import attempt, plan
 from mien.experiments.runs import results_of
-from mien.experiments.sources import Places
-from mien.experiments.sources.published import CmuMosei
 
 FOLDS = "standard_train_fold=['aa', 'zz']\nstandard_valid_fold=['bb']\nstandard_test_fold=['cc']\n"
 

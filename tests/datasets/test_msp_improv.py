@@ -1,6 +1,6 @@
 import pytest
 
-from mien.datasets import msp_improv_clips, msp_improv_voices
+from mien.datasets.msp_improv import msp_improv_clips, msp_improv_voices
 from mien.errors import FormatError, InputError
 
 LABELS = """\
@@ -29,13 +29,13 @@ def corpus(tmp_path):
 
 def test_clips_have_a_consensus_shares_and_dimensions(corpus):
     first, second = msp_improv_clips(corpus)
-    assert (first.person, first.emotion, first.path.suffix) == ("msp_improv/F01", "anger", ".avi")
+    assert (first.person, first.label, first.path.suffix) == ("msp_improv/F01", "anger", ".avi")
     # Rated 2 of 1 (active) to 5 (calm): nearly as active as can be.
     assert first.values == pytest.approx({"arousal": 0.75, "valence": 0.125})
-    assert first.shares == pytest.approx(
+    assert first.soft_label == pytest.approx(
         {"anger": 2 / 3, "happiness": 0, "sadness": 0, "neutral": 1 / 3}
     )
-    assert (second.person, second.emotion, second.shares) == ("msp_improv/M02", None, {})
+    assert (second.person, second.label, second.soft_label) == ("msp_improv/M02", None, {})
     assert second.values == pytest.approx({"arousal": 0.0, "valence": 0.5, "dominance": 1.0})
 
 

@@ -3,13 +3,12 @@ import pandas as pd
 import pytest
 import torch
 
-from mien.datasets import avec2016, recola_examples
+from mien.datasets import Places, avec2016
+from mien.datasets.recola import Recola, recola_examples
 from mien.errors import FormatError, InputError
 from mien.experiments.loading import shipped
 from mien.experiments.runner import attempt, plan
 from mien.experiments.runs import PREDICTIONS
-from mien.experiments.sources import Places
-from mien.experiments.sources.continuous import Recola
 
 FRAMES = 6
 

@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mien.datasets import muse, segments, ulm_tsst_examples
+from mien.datasets import cut_segments, muse
+from mien.datasets.ulm_tsst import ulm_tsst_examples
 from mien.errors import FormatError, InputError
 
 STEPS = 20
@@ -56,7 +57,7 @@ def test_people_with_public_labels_are_read(corpus):
         "physiology": 2,
     }
     assert all(s.valid.all() and s.hop == 0.5 for s in first.signals.values())
-    assert [len(piece.target) for piece in segments(first, 8, 4)] == [8] * 4
+    assert [len(piece.target) for piece in cut_segments(first, 8, 4)] == [8] * 4
 
 
 def test_what_is_not_there_at_a_label_is_masked(corpus):

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from mien.datasets import Rated
+from mien.datasets.crema_d import crema_d_ratings
 from mien.errors import FormatError, InputError
-from mien.evaluation.humans import ALL, Rated, crema_d_ratings, recognition, recognition_rates
+from mien.evaluation.humans import ALL, recognition, recognition_rates
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,8 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from mien.datasets import Example
+from mien.datasets import Example, Rated
 from mien.errors import OptionError
-from mien.evaluation.humans import Rated
 from mien.evaluation.protocols import AnyProtocol, Subject
 from mien.evaluation.raters import HumanRaters
 from mien.models import Model, Prediction, Task

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mien.datasets import Places
 from mien.errors import FormatError, OptionError
 from mien.experiments import pictures
 from mien.experiments.loading import load_experiment, shipped
 from mien.experiments.runs import PREDICTIONS, Run
-from mien.experiments.sources import Places
 
 YAML = """\
 title: Two models that are asked differently

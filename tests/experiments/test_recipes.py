@@ -6,14 +6,14 @@ import re
 
 import pytest
 
+from mien.datasets import Places
+from mien.datasets.synthetic import SYNTHETIC_CLIPS, SYNTHETIC_PEOPLE
 from mien.experiments.comparisons import all_tested
 from mien.experiments.loading import RECIPES, list_experiments, shipped
 from mien.experiments.runner import attempt, collect, plan
-from mien.experiments.sources import Places
-from mien.experiments.sources._base import GENERATED_CLIPS, GENERATED_PEOPLE
 from mien.experiments.tables import markdown, summary
 
-LEARNT = (GENERATED_PEOPLE - 2) * GENERATED_CLIPS
+LEARNT = (SYNTHETIC_PEOPLE - 2) * SYNTHETIC_CLIPS
 
 
 @pytest.mark.parametrize("name", list_experiments())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tools.face_encoder import Recipe, Run, augment, measure
 
-from mien.datasets import ferplus_faces
+from mien.datasets.ferplus import ferplus_faces
 from mien.features.face_encoder import FERPLUS_EMOTIONS, FaceEncoder
 
 NAMES = [*FERPLUS_EMOTIONS, "unknown", "not_face"]

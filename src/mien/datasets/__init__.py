@@ -1,78 +1,68 @@
-"""Corpora: which clips there are, who is in them, and what they are labelled with."""
+"""Data sets: labelled recordings and features, who is in them, and how papers divide them.
 
-from mien.datasets._base import Clip, people
-from mien.datasets.crema_d import (
-    crema_d_actors,
-    crema_d_clips,
-    crema_d_voices,
-    crema_d_votes,
-    perceived,
+One file for each data set, found by name in `DATASETS`; its readers are in its own module, as
+`mien.datasets.java_sed.java_sed_clips`.
+"""
+
+from mien.datasets._base import Clip, list_people
+from mien.datasets.dataset import (
+    DATASETS,
+    AnyDataSet,
+    DataSet,
+    Examples,
+    Places,
+    Progress,
+    Shape,
+    Unreadable,
+    register_dataset,
 )
-from mien.datasets.examples import Example, segments
-from mien.datasets.ferplus import ferplus_faces
-from mien.datasets.java_sed import java_sed_clips, java_sed_voices
-from mien.datasets.manifest import manifest_clips
-from mien.datasets.mfn import MFN_NAMES, mfn_examples
-from mien.datasets.mosei import MOSEI_NAMES, mosei_examples
-from mien.datasets.msp_improv import msp_improv_clips, msp_improv_voices
-from mien.datasets.ravdess import (
-    RAVDESS_EMOTIONS,
-    ravdess_clips,
-    ravdess_examples,
-    ravdess_faces,
-    ravdess_voices,
-)
-from mien.datasets.recola import RECOLA_FEATURES, recola_examples
+from mien.datasets.examples import Example, cut_segments
+from mien.datasets.published import PublishedFeatures
 from mien.datasets.splits import (
     Fold,
     avec2016,
+    cross_validate,
     folds_of_people,
     mater_folds,
     muse,
     official,
+    rotate_groups,
     rotating_folds,
     sfav_folds,
     vavl_partitions,
 )
-from mien.datasets.ulm_tsst import ULM_TSST_DIMENSIONS, ULM_TSST_FEATURES, ulm_tsst_examples
+from mien.datasets.synthetic import generate_examples, generate_ratings
+from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
 
 __all__ = [
-    "MFN_NAMES",
-    "MOSEI_NAMES",
-    "RAVDESS_EMOTIONS",
-    "RECOLA_FEATURES",
-    "ULM_TSST_DIMENSIONS",
-    "ULM_TSST_FEATURES",
+    "DATASETS",
+    "PRESENTATIONS",
+    "AnyDataSet",
     "Clip",
+    "DataSet",
     "Example",
+    "Examples",
     "Fold",
+    "Places",
+    "Presentation",
+    "Progress",
+    "PublishedFeatures",
+    "Rated",
+    "Shape",
+    "Unreadable",
     "avec2016",
-    "crema_d_actors",
-    "crema_d_clips",
-    "crema_d_voices",
-    "crema_d_votes",
-    "ferplus_faces",
+    "cross_validate",
+    "cut_segments",
     "folds_of_people",
-    "java_sed_clips",
-    "java_sed_voices",
-    "manifest_clips",
+    "generate_examples",
+    "generate_ratings",
+    "list_people",
     "mater_folds",
-    "mfn_examples",
-    "mosei_examples",
-    "msp_improv_clips",
-    "msp_improv_voices",
     "muse",
     "official",
-    "people",
-    "perceived",
-    "ravdess_clips",
-    "ravdess_examples",
-    "ravdess_faces",
-    "ravdess_voices",
-    "recola_examples",
+    "register_dataset",
+    "rotate_groups",
     "rotating_folds",
-    "segments",
     "sfav_folds",
-    "ulm_tsst_examples",
     "vavl_partitions",
 ]

@@ -1,4 +1,4 @@
-"""What all corpora share."""
+"""What all corpora share: labelled clips, the files of a corpus, the codes in their names."""
 
 from __future__ import annotations
 
@@ -11,36 +11,58 @@ from mien.errors import InputError
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled recording.
+    """One labelled recording, or a stretch of one.
 
     Attributes:
-        path: the recording.
+        path: the recording; None where there are only files of features.
         person: who is in it, unique over corpora, as ``java_sed/01``.
-        emotion: a word of `mien.schema.EMOTIONS`, acted or perceived as the reader says; None
-            where there is none.
+        label: its category, acted or perceived as the reader says; None where it is missing.
         corpus: the corpus it belongs to.
-        shares: a soft label: shares of votes by emotion, which sum to one; empty where there is
-            none.
+        soft_label: proportions of votes by category, which sum to one; empty where there are none.
         values: dimensions by name, in the range that the reader of the corpus states.
-        part: the official part: ``train``, ``valid`` or ``test``; empty where there is none.
+        part: the official part, ``train``, ``valid`` or ``test``, or the fold in which it is
+            tested; empty where there is neither.
+        start: seconds within the recording at which it begins.
+        end: seconds within the recording at which it ends; None is the recording's end.
+        channel: the channel of the sound that is the person's, counted from 1; None is the mean of
+            all.
+        files: files of features by modality.
+        ratings: a file of ratings per frame; None where there is none.
+        name: unique in its corpus; the recording's file name without its ending where empty.
     """
 
-    path: Path
+    path: Path | None
     person: str
-    emotion: str | None
+    label: str | None
     corpus: str
-    shares: Mapping[str, float] = field(default_factory=dict, hash=False)
+    soft_label: Mapping[str, float] = field(default_factory=dict, hash=False)
     values: Mapping[str, float] = field(default_factory=dict, hash=False)
     part: str = ""
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
+    files: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    ratings: Path | None = None
+    name: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name with the corpus in front, unique over corpora."""
+        return f"{self.corpus}/{self.name or (self.path.stem if self.path else '')}"
+
+    @property
+    def main_file(self) -> Path:
+        """The recording, or its first file of features."""
+        return self.path or next(iter(self.files.values()))
 
 
-def people(clips: Iterable[Clip]) -> tuple[str, ...]:
-    """The people of some clips, sorted."""
+def list_people(clips: Iterable[Clip]) -> tuple[str, ...]:
+    """List the people of some clips, sorted."""
     return tuple(sorted({clip.person for clip in clips}))
 
 
-def files(folder: Path, pattern: str, source: str = "") -> list[Path]:
-    """The files of a corpus, sorted.
+def list_files(folder: Path, pattern: str, source: str = "") -> list[Path]:
+    """List the files of a corpus, sorted.
 
     Args:
         folder: where they are.
@@ -60,8 +82,8 @@ def files(folder: Path, pattern: str, source: str = "") -> list[Path]:
     return found
 
 
-def emotion_of(code: str, codes: Mapping[str, str], path: Path) -> str:
-    """The emotion that a part of a file's name stands for.
+def decode_emotion(code: str, codes: Mapping[str, str], path: Path) -> str:
+    """Return the emotion that a part of a file's name stands for.
 
     Raises:
         InputError: the code is not one of the corpus.

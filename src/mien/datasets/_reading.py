@@ -17,7 +17,7 @@ from mien.signals import Sequence
 
 
 def require(path: Path, source: str) -> Path:
-    """The path, which has to be there.
+    """Return the path, which has to be there.
 
     Args:
         path: a file or folder of a corpus.
@@ -32,7 +32,7 @@ def require(path: Path, source: str) -> Path:
 
 
 def first_of(folder: Path, names: Iterable[str], source: str) -> Path:
-    """The first of some names that a folder holds, for files that go by several.
+    """Return the first of some names that a folder holds, for files that go by several.
 
     Raises:
         InputError: it holds none.
@@ -45,15 +45,21 @@ def first_of(folder: Path, names: Iterable[str], source: str) -> Path:
 
 
 def read_table(
-    path: Path, columns: Iterable[str], source: str, separator: str = ","
+    path: Path,
+    columns: Iterable[str],
+    source: str,
+    separator: str = ",",
+    *,
+    text: Iterable[str] = (),
 ) -> pd.DataFrame:
-    """A table of text as a data frame.
+    """Read a table of text as a data frame.
 
     Args:
         path: the file.
         columns: those that it must have.
         source: where to get the corpus, a clause.
         separator: between two fields.
+        text: columns that are text even where they look like numbers.
 
     Raises:
         InputError: the file is not there.
@@ -61,7 +67,9 @@ def read_table(
     """
     require(path, source)
     try:
-        table = pd.read_csv(path, sep=separator, skipinitialspace=True)
+        table = pd.read_csv(
+            path, sep=separator, skipinitialspace=True, dtype=dict.fromkeys(text, str)
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise FormatError(f"is no table ({error})", path=path, advice=source) from error
     missing = [column for column in columns if column not in table.columns]
@@ -71,7 +79,7 @@ def read_table(
 
 
 def read_arrays(path: Path, names: Iterable[str], source: str) -> dict[str, NDArray[Any]]:
-    """Named arrays of an ``.npz`` file; pickled objects are never opened.
+    """Read named arrays of an ``.npz`` file; pickled objects are never opened.
 
     Raises:
         InputError: the file is not there.
@@ -93,7 +101,7 @@ def read_arrays(path: Path, names: Iterable[str], source: str) -> dict[str, NDAr
 
 
 def sequence_of(values: NDArray[Any], hop: float) -> Sequence:
-    """A batch of one; steps that hold no finite numbers, or nothing but zeros, are not observed.
+    """Make a batch of one; steps of no finite numbers, or of zeros only, are not observed.
 
     Published feature files fill what was not seen or not heard, and the padding, with zeros.
 

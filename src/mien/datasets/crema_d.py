@@ -11,11 +11,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from mien.datasets._base import Clip, emotion_of, files
-from mien.datasets._reading import first_of, read_table
-from mien.errors import InputError
+import torch
+from torch import Tensor
 
-Presentation = Literal["voice", "face", "audio-visual"]
+from mien.datasets._base import Clip, decode_emotion, list_files
+from mien.datasets._reading import first_of, read_table
+from mien.datasets.dataset import Places, register_dataset
+from mien.datasets.recordings import RecordingsDataSet, Split
+from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
+from mien.errors import FormatError, InputError
+from mien.models import Task
+
 Rule = Literal["acted", "plurality", "majority"]
 
 EMOTION_CODES = {
@@ -58,7 +64,7 @@ def crema_d_votes(
     }
 
 
-def perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
+def choose_perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
     """The emotion that people agree on.
 
     Args:
@@ -80,10 +86,10 @@ def crema_d_clips(
 ) -> list[Clip]:
     """The clips with face and voice, ``VideoFlash/*.flv``.
 
-    ``emotion`` is the acted one, or by votes the one that was perceived and None where people do
+    ``label`` is the acted emotion, or by votes the one that was perceived and None where people do
     not agree: 420 of 7,442 by plurality, 1,529 by majority, where both face and voice were shown.
-    VAVL uses the majority; it counts 5,820 such clips, the published votes give 5,913. ``shares``
-    are the shares of votes.
+    VAVL uses the majority; it counts 5,820 such clips, the published votes give 5,913.
+    ``soft_label`` are the proportions of votes.
 
     Args:
         folder: of the corpus.
@@ -132,9 +138,9 @@ def _table(folder: Path, name: str) -> Path:
 def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -> list[Clip]:
     votes = crema_d_votes(folder, presentation)
     clips = []
-    for path in files(folder, pattern, _SOURCE):
+    for path in list_files(folder, pattern, _SOURCE):
         fields = path.stem.split("_")
-        acted = emotion_of(fields[2] if len(fields) == 4 else path.stem, EMOTION_CODES, path)
+        acted = decode_emotion(fields[2] if len(fields) == 4 else path.stem, EMOTION_CODES, path)
         if path.stem not in votes:
             raise InputError(
                 "is not in tabulatedVotes.csv",
@@ -146,9 +152,78 @@ def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -
             Clip(
                 path,
                 f"crema_d/{fields[0]}",
-                acted if rule == "acted" else perceived(mine, rule),
+                acted if rule == "acted" else choose_perceived(mine, rule),
                 "crema_d",
-                shares={emotion: count / sum(mine.values()) for emotion, count in mine.items()},
+                soft_label={emotion: count / sum(mine.values()) for emotion, count in mine.items()},
             )
         )
     return clips
+
+
+def crema_d_ratings(folder: Path) -> dict[str, Rated]:
+    """How the clips of CREMA-D were judged.
+
+    Args:
+        folder: of the corpus; see `crema_d_votes`.
+
+    Returns:
+        By the name of a clip, as ``1001_DFA_ANG_XX``.
+
+    Raises:
+        InputError: the table of votes is not there.
+        FormatError: it lacks a column, a clip was not judged in all three ways, or its name does
+            not say what was acted.
+    """
+    votes = {shown: crema_d_votes(folder, shown) for shown in PRESENTATIONS}
+    names = votes[PRESENTATIONS[0]]
+    if any(by.keys() != names.keys() for by in votes.values()):
+        raise FormatError("voice, face and both are not of the same clips", path=folder)
+    return {
+        name: Rated(_acted(name, folder), {shown: by[name] for shown, by in votes.items()})
+        for name in names
+    }
+
+
+def _acted(name: str, folder: Path) -> str:
+    code = name.split("_")[2] if name.count("_") == 3 else name
+    if code not in EMOTION_CODES:
+        raise FormatError(f"the votes name a clip {name}", path=folder, advice="take its row out")
+    return EMOTION_CODES[code]
+
+
+@register_dataset("crema_d")
+class CremaD(RecordingsDataSet):
+    """CREMA-D, from its recordings.
+
+    Attributes:
+        labels: ``acted``, or what most raters of face and voice together perceived: the
+            ``plurality``, the ``majority``, or ``soft``, the proportions of their votes.
+    """
+
+    split_by: Split = "vavl"
+    labels: Literal["acted", "plurality", "majority", "soft"] = "majority"
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return f"CREMA-D, {self.labels} labels, 6 emotions; {self.features_note}."
+
+    def clips(self, places: Places) -> list[Clip]:
+        """List the clips."""
+        rule = "plurality" if self.labels == "soft" else self.labels
+        return crema_d_clips(places.data / "crema_d", rule)
+
+    def task(self) -> Task:
+        """Six emotions."""
+        return Task.emotions(tuple(EMOTION_CODES.values()))
+
+    def target(self, clip: Clip) -> Tensor | None:
+        """Return the emotion, or the proportions of the votes."""
+        if self.labels != "soft":
+            return super().target(clip)
+        return torch.tensor([clip.soft_label.get(emotion, 0.0) for emotion in self.task().names])
+
+    def rated(self, places: Places) -> Mapping[str, Rated]:
+        """The votes that come with the corpus."""
+        rated = crema_d_ratings(places.data / "crema_d")
+        return {f"crema_d/{name}": one for name, one in rated.items()}

@@ -32,7 +32,7 @@ _SOURCE = (
 
 
 def ferplus_faces(folder: Path, part: str) -> tuple[Tensor, Tensor]:
-    """Faces and the shares of votes that each got.
+    """Read faces and the proportions of votes that each got.
 
     Images whose most frequent vote is `unknown` or `not_face` are left out, as are those that FER+
     gives no name; the votes of the rest are renormalised over the eight emotions. There is no
@@ -44,7 +44,7 @@ def ferplus_faces(folder: Path, part: str) -> tuple[Tensor, Tensor]:
         part: ``train``, ``valid`` or ``test``.
 
     Returns:
-        Faces ``(n, 1, 48, 48)`` uint8 and shares ``(n, 8)`` over `FERPLUS_EMOTIONS`.
+        Faces ``(n, 1, 48, 48)`` uint8 and soft labels ``(n, 8)`` over `FERPLUS_EMOTIONS`.
 
     Raises:
         InputError: a file is not there.
@@ -63,8 +63,8 @@ def ferplus_faces(folder: Path, part: str) -> tuple[Tensor, Tensor]:
         )
     known = votes.argmax(1) < len(FERPLUS_EMOTIONS)
     kept = votes[known, : len(FERPLUS_EMOTIONS)]
-    shares = kept / kept.sum(1, keepdims=True)
-    return torch.from_numpy(faces[known].copy())[:, None], torch.from_numpy(shares)
+    proportions = kept / kept.sum(1, keepdims=True)
+    return torch.from_numpy(faces[known].copy())[:, None], torch.from_numpy(proportions)
 
 
 def _published(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

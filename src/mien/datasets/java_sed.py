@@ -6,9 +6,15 @@ Arifin, F. et al. (2022). Development of Javanese speech emotion database (Java-
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from mien.datasets._base import Clip, emotion_of, files
+from mien.datasets._base import Clip, decode_emotion, list_files
+from mien.datasets.dataset import Examples, Places, register_dataset
+from mien.datasets.ravdess import ravdess_voices
+from mien.datasets.recordings import Job, RecordingsDataSet
+from mien.models import Task
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -18,15 +24,13 @@ EMOTION_CODES = {
     "05": "fear",
     "06": "anger",
 }
-
-
 _VIDEO_SOURCE = "Java-SED's clips are at github.com/2black0/video-emotion-recognition-javanese"
 _VOICE_SOURCE = "Java-SED's voices are at github.com/2black0/sound-emotion-recognition-javanese"
 
 
 def _clip(path: Path) -> Clip:
     actor, _, rest = path.stem.split("-")
-    emotion = emotion_of(rest.split("_")[0], EMOTION_CODES, path)
+    emotion = decode_emotion(rest.split("_")[0], EMOTION_CODES, path)
     return Clip(path, f"java_sed/{actor}", emotion, "java_sed")
 
 
@@ -39,7 +43,7 @@ def java_sed_clips(folder: Path) -> list[Clip]:
     Raises:
         InputError: there are none, or one has an unknown emotion.
     """
-    return [_clip(path) for path in files(folder, "*.mp4", _VIDEO_SOURCE)]
+    return [_clip(path) for path in list_files(folder, "*.mp4", _VIDEO_SOURCE)]
 
 
 def java_sed_voices(folder: Path) -> list[Clip]:
@@ -51,4 +55,40 @@ def java_sed_voices(folder: Path) -> list[Clip]:
     Raises:
         InputError: there are none, or one has an unknown emotion.
     """
-    return [_clip(path) for path in files(folder, "*_0[2-7].*", _VOICE_SOURCE)]
+    return [_clip(path) for path in list_files(folder, "*_0[2-7].*", _VOICE_SOURCE)]
+
+
+@register_dataset("java_sed")
+class JavaSed(RecordingsDataSet):
+    """Java-SED, the clips with face and voice; further voices of the same actors and of RAVDESS."""
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "Java-SED, 192 clips of 8 actors with face and voice, 6 acted emotions, balanced; "
+            f"{self.features_note}. A clip of which nothing at all was observed does not count."
+        )
+
+    def clips(self, places: Places) -> list[Clip]:
+        """List the 192 clips."""
+        return java_sed_clips(places.data / "java_sed")
+
+    def task(self) -> Task:
+        """Six emotions."""
+        return Task.emotions(tuple(EMOTION_CODES.values()))
+
+    def further(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
+        """Voices alone, of Java-SED's other takes and of RAVDESS."""
+        voices: dict[str, Callable[[], list[Clip]]] = {
+            "java_sed_voice": partial(java_sed_voices, places.data / "java_sed_voice"),
+            "ravdess_voice": partial(ravdess_voices, places.data / "ravdess_audio"),
+        }
+        return {name: partial(self._read_voices, places, read) for name, read in voices.items()}
+
+    def _read_voices(self, places: Places, read: Callable[[], list[Clip]]) -> Examples:
+        return self.read(Job(read()), places)
+
+    def variants(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
+        """The same clips after their recordings were degraded."""
+        return self.degraded(places)

@@ -1,174 +1,301 @@
-"""Anyone's own recordings: a table of them in CSV.
+"""Anyone's own recordings: a table of them, in CSV.
 
 ::
 
-    path,person,emotion,arousal,valence,part
-    clips/a.mp4,anna,anger,0.7,-0.4,train
-    clips/b.mp4,ben,,0.1,,test
+    path,person,emotion,fold
+    clips/a.mp4,anna,cheerful,1
+    clips/b.mp4,ben,tense,2
+
+UTF-8, separated by commas, names of columns first. Paths are relative to the table. What is missing
+is left empty; a row without a label is left out of what is asked per clip.
+
+=================== ===========================================================================
+``path``            the recording; may be empty where every modality has a file of features
+``person``          who is in it: the same word wherever it is the same person
+any label           categories in words of any kind, or numbers: dimensions; several columns of
+                    dimensions are several answers
+``ratings``         a file of ratings per frame, instead; see `mien.datasets.ratings`
+``fold``            any words: each fold is tested once, the others train; a person is in one fold
+``part``            instead: ``train``, ``valid``, ``test``
+``start``, ``end``  seconds within the recording; several rows may be stretches of one recording
+``channel``         the channel of the sound that is the person's, counted from 1
+``…_features``      a file of features of a modality, as ``audio_features``; any name does
+=================== ===========================================================================
+
+Everything is checked before anything is computed, and an error names file, row (as a spreadsheet
+counts, the names of the columns being row 1) and column.
 """
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from mien import schema
+import torch
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor
+
 from mien.datasets._base import Clip
-from mien.errors import FormatError, InputError
+from mien.datasets._manifest import Asked, Kind, Label, Manifest, Reading
+from mien.datasets.dataset import Places, register_dataset
+from mien.datasets.examples import Example, cut_segments
+from mien.datasets.ratings import Raters, read_ratings
+from mien.datasets.recordings import RecordingsDataSet
+from mien.datasets.splits import Fold, cross_validate, official, rotate_groups
+from mien.errors import FormatError, InputError, OptionError
+from mien.features.extractor import Extractor
+from mien.features.files import FeatureFile
+from mien.features.reader import DEFAULT_EXTRACTORS
+from mien.layers.time import grid_of
+from mien.models import Task
+from mien.signals import Signals
 
-_NEEDED = ("path", "person")
-_WORDS = (*_NEEDED, "emotion", "part")
-_PARTS = ("train", "valid", "test")
-_LAYOUT = "a manifest has the columns path and person, and may have emotion, part and dimensions"
+__all__ = ["Manifest", "ManifestDataSet", "manifest_template", "read_manifest"]
+PLACE = "folder"  # in the context of validation: where the YAML lies that names a manifest
 
 
-def manifest_clips(path: Path, needed: Iterable[str] = ()) -> list[Clip]:
-    """The recordings that a table names.
-
-    The table is UTF-8, separated by commas, with a row of column names. ``path`` is relative to the
-    table; ``person`` is whoever is in the recording, the same name wherever it is the same person;
-    ``emotion`` is a word of `mien.schema.EMOTIONS`; ``part`` is train, valid or test. Every other
-    column is a dimension, whose numbers may have any range. What is not known is left empty. The
-    corpus is called after the table.
+def read_manifest(
+    path: str | Path,
+    label: Label = None,
+    *,
+    kind: Kind | None = None,
+    labels: Sequence[str] = (),
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    files: Mapping[str, FeatureFile] | None = None,
+    hops: Mapping[str, float] | None = None,
+) -> Manifest:
+    """Read a table of recordings and check all that it says; see the module docstring.
 
     Args:
         path: the table.
-        needed: columns that it must have beside path and person, and not empty in every row.
-
-    Returns:
-        A clip for each row, in order.
+        label: a column of categories or of one dimension; several columns of dimensions; () for
+            the files of ``ratings``; None for the column ``emotion``, or ratings without it.
+        kind: what a single column holds, where its fields do not tell: whole numbers may be either.
+        labels: the categories or dimensions in their order, as a trained model has them; by default
+            those of the table, emotions in the order of the vocabulary, other words by the
+            alphabet.
+        ranges: smallest and largest value of dimensions; by default those of the table.
+        files: what files of features have to be like, by modality; by default like the first.
+        hops: seconds of a step of files of features that do not tell, by modality.
 
     Raises:
-        InputError: the table or a recording is not there.
-        FormatError: a column is missing, or a field is not what its column asks for; the message
-            names the row, counted as a spreadsheet does, and the column.
+        InputError: the table, or a file that it names, is not there.
+        FormatError: it is no such table, or a field is not what its column asks for.
+        OptionError: whole numbers could be categories as well as a dimension.
     """
-    wanted = tuple(needed)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            _check_columns(list(reader.fieldnames or ()), wanted, path)
-            clips = [_Row(row, number, path).clip() for number, row in enumerate(reader, start=2)]
-    except OSError as error:
+    columns = label if isinstance(label, str) or label is None else tuple(label)
+    return Reading(Path(path), Asked(columns, kind, tuple(labels), ranges, files, hops)).read()
+
+
+@register_dataset("manifest")
+class ManifestDataSet(RecordingsDataSet):
+    """Anybody's recordings, named by a table; see the module docstring.
+
+    Attributes:
+        path: of the table: absolute, or relative to the file that names it or to the data folder.
+        label: see `read_manifest`, likewise `kind`, `labels` and `ranges`.
+        hops: seconds of a step of files of features that do not tell, by modality.
+        raters: how several raters of a recording are joined; see
+            `mien.datasets.ratings.Ratings.resample`.
+        split_by: ``auto`` goes by the column ``fold`` or ``part``, or else by ``people``, five
+            folds; the others as of every data set of recordings.
+        dev: people of each training part who select the epoch; None for a sixth of them. Zero is
+            allowed where people are divided ``auto``.
+        length: steps of a segment in training, where labels are per frame.
+        stride: steps from one segment to the next.
+    """
+
+    path: Path = Path("manifest.csv")
+    label: Label = None
+    kind: Kind | None = None
+    labels: tuple[str, ...] = ()
+    ranges: Mapping[str, tuple[float, float]] = Field(default_factory=dict)
+    hops: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    raters: Raters = "mean"
+    split_by: Literal["auto", "people", "rotating", "random", "mater", "vavl"] = "auto"  # type: ignore[assignment]
+    dev: Annotated[int, Field(ge=0)] | None = None  # type: ignore[assignment]
+    length: Annotated[int, Field(ge=2)] = 250
+    stride: Annotated[int, Field(ge=1)] = 50
+
+    @field_validator("path")
+    @classmethod
+    def _beside(cls, path: Path, info: ValidationInfo) -> Path:
+        beside = Path((info.context or {}).get(PLACE, ""), path)
+        return beside.resolve() if info.context and beside.is_file() else path
+
+    @field_validator("ranges")
+    @classmethod
+    def _spans(cls, ranges: Mapping[str, tuple[float, float]]) -> Mapping[str, tuple[float, float]]:
+        for name, (low, high) in ranges.items():
+            if not low < high:
+                raise ValueError(
+                    f"the range of {name} is {low:g} to {high:g}; give the lower first"
+                )
+        return ranges
+
+    @property
+    def note(self) -> str:
+        """What the data is, with what is doubtful about it."""
+        notices = self._manifest().notices if self.path.is_file() else ()
+        return " ".join([f"The recordings of {self.path.name}; {self.features_note}.", *notices])
+
+    def resolve(self, places: Places | None = None) -> Self:
+        """Read the table and fill in what it tells: path, labels, ranges, and files of features.
+
+        Args:
+            places: where a relative path is looked up; None for the current folder.
+
+        Raises:
+            MienError: the table is not sound; see `read_manifest`.
+            OptionError: a modality's features are neither in a file nor computed from a recording.
+        """
+        found = self.model_copy(update={"path": self._locate(places)})
+        manifest = found._manifest()
+        return found.model_copy(
+            update={
+                "label": manifest.label,
+                "kind": manifest.task.kind,
+                "labels": manifest.task.names,
+                "ranges": manifest.ranges,
+                "features": found._choose_features(manifest),
+            }
+        )
+
+    def _locate(self, places: Places | None) -> Path:
+        folder = places.data if places is not None else Path()
+        for path in (folder / self.path, self.path):
+            if path.is_file():
+                return path.resolve()
         raise InputError(
-            f"cannot be read ({error.strerror})", path=path, advice="give the path of a CSV file"
-        ) from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise FormatError(f"is no CSV in UTF-8 ({error})", path=path, advice=_LAYOUT) from error
-    if not clips:
-        raise FormatError("names no recording", path=path, advice=_LAYOUT)
-    _check_once(clips, path)
-    _check_told(clips, wanted, path)
-    return clips
-
-
-def _check_columns(columns: list[str], needed: tuple[str, ...], path: Path) -> None:
-    missing = [column for column in (*_NEEDED, *needed) if column not in columns]
-    if missing:
-        raise FormatError(
-            f"has no column {', '.join(missing)}, only {', '.join(columns) or 'none'}",
-            path=path,
-            advice=_LAYOUT,
-        )
-    if len(set(columns)) < len(columns) or "" in columns:
-        raise FormatError("has a column twice, or one without a name", path=path, advice=_LAYOUT)
-
-
-def _check_once(clips: list[Clip], path: Path) -> None:
-    seen: dict[Path, int] = {}
-    for number, clip in enumerate(clips, start=2):
-        where = clip.path.resolve()
-        if where in seen:
-            raise FormatError(
-                f"row {number}, column path: {clip.path.name} is in row {seen[where]} already",
-                path=path,
-                advice="name each recording once",
-            )
-        seen[where] = number
-
-
-def _check_told(clips: list[Clip], needed: tuple[str, ...], path: Path) -> None:
-    told = {"emotion" for clip in clips if clip.emotion}
-    told |= {"part" for clip in clips if clip.part}
-    told |= {name for clip in clips for name in clip.values}
-    empty = [column for column in needed if column not in told]
-    if empty:
-        raise FormatError(
-            f"column {', '.join(empty)} is empty in every row",
-            path=path,
-            advice="fill in what is known, or do not ask for it",
+            "is not there",
+            path=folder / self.path,
+            advice="give the path of a table of recordings; mien train --template manifest",
         )
 
+    def _manifest(self) -> Manifest:
+        path = self._locate(None)
+        asked = (self.label, self.kind, self.labels, tuple(self.ranges.items()), self._files())
+        return _read_once(path, path.stat().st_mtime_ns, *asked, tuple(self.hops.items()))
 
-class _Row:
-    """One row of a manifest; every complaint names it."""
+    def _files(self) -> tuple[tuple[str, FeatureFile], ...]:
+        """Files of features that were asked for, as by a trained model."""
+        if "features" not in self.model_fields_set:
+            return ()
+        return tuple((m, e) for m, e in self.features.items() if isinstance(e, FeatureFile))
 
-    def __init__(self, fields: dict[str, str | None], number: int, manifest: Path) -> None:
-        self.number, self.manifest = number, manifest
-        if None in fields or None in fields.values():
-            raise FormatError(
-                f"row {number} has more or fewer fields than there are columns",
-                path=manifest,
-                advice="put fields with a comma into quotes",
-            )
-        self.fields = {column: (text or "").strip() for column, text in fields.items()}
+    def _choose_features(self, manifest: Manifest) -> dict[str, Extractor]:
+        chosen: dict[str, Extractor] = dict(manifest.files)
+        if "features" in self.model_fields_set:
+            chosen = dict(self.features)
+        elif manifest.has_recordings:
+            chosen = {**DEFAULT_EXTRACTORS, **manifest.files}
+        computed = [name for name, one in chosen.items() if one.source != "file"]
+        for name in chosen:
+            if name not in computed and name not in manifest.files:
+                raise OptionError(
+                    f"has no file of {name} features",
+                    path=manifest.path,
+                    advice=f"name them in a column {name}_features",
+                )
+        for number, clip in zip(manifest.rows, manifest.clips, strict=True):
+            if computed and clip.path is None:
+                raise FormatError(
+                    f"row {number}, column path: is empty, but {', '.join(computed)} is read from "
+                    "the recording",
+                    path=manifest.path,
+                    advice=f"name the recording, or files in {computed[0]}_features",
+                )
+        return chosen
 
-    def clip(self) -> Clip:
-        """The recording of this row."""
-        corpus = self.manifest.stem
-        values = {
-            column: self._number(column)
-            for column, text in self.fields.items()
-            if text and column not in _WORDS
-        }
-        person = self.fields["person"]
-        if not person:
-            raise self._wrong("person", "nobody is named", "name everybody, if only by a number")
-        return Clip(
-            self._recording(),
-            f"{corpus}/{person}",
-            self._word("emotion", schema.EMOTIONS),
-            corpus,
-            values=values,
-            part=self._word("part", _PARTS) or "",
+    def clips(self, places: Places | None = None) -> list[Clip]:
+        """List the recordings of the table.
+
+        Raises:
+            MienError: the table is not sound; see `read_manifest`.
+        """
+        clips = self.resolve(places)._manifest().clips
+        return list(clips)
+
+    def task(self) -> Task:
+        """Categories or dimensions, of the table unless options say all of it."""
+        label, names = self.label, self.labels
+        if not names and label and not isinstance(label, str):
+            names = label
+        kind = self.kind or ("dimensions" if isinstance(label, tuple) else None)
+        if names and kind == "categories":
+            return Task("categories", names)
+        if names and kind == "dimensions" and {*names} <= {*self.ranges}:
+            ranges = {name: self.ranges[name] for name in names}
+            return Task("dimensions", names, "clip" if label else "frame", ranges=ranges)
+        return self._manifest().task
+
+    def target(self, clip: Clip) -> Tensor | None:
+        """Return the category or the dimensions; None where they are missing."""
+        task = self.task()
+        if task.kind == "categories":
+            return super().target(clip)
+        if not {*task.names} & {*clip.values}:
+            return None
+        return torch.tensor([clip.values.get(name, float("nan")) for name in task.names])
+
+    def frame_target(self, clip: Clip, signals: Signals) -> Tensor:
+        """Return the ratings on the grid of the finest hop, ``(steps, dimensions)``."""
+        assert clip.ratings is not None
+        hop, steps = grid_of(signals.values())
+        rated = read_ratings(clip.ratings).resample(
+            hop, steps, start=clip.start, dimensions=self.task().names, raters=self.raters
         )
+        return torch.from_numpy(rated).float()
 
-    def _wrong(self, column: str, problem: str, advice: str) -> FormatError:
-        return FormatError(
-            f"row {self.number}, column {column}: {problem}", path=self.manifest, advice=advice
-        )
+    def pieces(self, example: Example) -> list[Example]:
+        """Cut segments where labels are per frame."""
+        if self.task().per == "frame":
+            return cut_segments(example, self.length, self.stride)
+        return [example]
 
-    def _recording(self) -> Path:
-        name = self.fields["path"]
-        recording = self.manifest.parent / name
-        if not name or not recording.is_file():
-            raise InputError(
-                f"row {self.number}, column path: there is no file {name!r}",
-                path=self.manifest,
-                advice=f"paths are relative to {self.manifest.parent}",
-            )
-        return recording
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """Divide people by `split_by`."""
+        if self.split_by != "auto":
+            if self.split_by == "people":
+                return cross_validate({e.person for e in examples}, dev=self.dev)
+            few = {} if self.dev else {"dev": 1}
+            return RecordingsDataSet.split(self.model_copy(update=few), examples)
+        parts = {example.part for example in examples}
+        if parts == {""}:
+            return cross_validate({e.person for e in examples}, dev=self.dev)
+        if parts <= {"train", "valid", "test"}:
+            return (official(examples),)
+        groups: dict[str, set[str]] = {part: set() for part in sorted(parts)}
+        for example in examples:
+            groups[example.part].add(example.person)
+        return rotate_groups({k: sorted(v) for k, v in groups.items()}, self.dev, name="fold")
 
-    def _word(self, column: str, words: tuple[str, ...]) -> str | None:
-        word = self.fields.get(column, "")
-        if word and word not in words:
-            raise self._wrong(
-                column, f"{word!r} is unknown", f"one of {', '.join(words)}, or empty"
-            )
-        return word or None
 
-    def _number(self, column: str) -> float:
-        try:
-            number = float(self.fields[column])
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise self._wrong(
-                column,
-                f"{self.fields[column]!r} is no number",
-                f"columns other than {', '.join(_WORDS)} are dimensions; leave empty what is not "
-                "known",
-            )
-        return number
+@lru_cache(maxsize=16)
+def _read_once(
+    path: Path,
+    changed_ns: int,
+    label: Label,
+    kind: Kind | None,
+    labels: tuple[str, ...],
+    ranges: tuple[tuple[str, tuple[float, float]], ...],
+    files: tuple[tuple[str, FeatureFile], ...],
+    hops: tuple[tuple[str, float], ...],
+) -> Manifest:
+    del changed_ns
+    return read_manifest(
+        path,
+        label,
+        kind=kind,
+        labels=labels,
+        ranges=dict(ranges),
+        files=dict(files),
+        hops=dict(hops),
+    )
+
+
+def manifest_template() -> str:
+    """Return a commented experiment on a manifest of one's own, in YAML, to start from."""
+    return (Path(__file__).parent / "manifest.yaml").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +21,13 @@ import torch
 from numpy.typing import NDArray
 
 from mien.datasets._reading import first_of, require, sequence_of
+from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
+from mien.datasets.published import published_extractors
+from mien.datasets.splits import Fold, official
 from mien.errors import FormatError, InputError, OptionError
+from mien.features.extractor import Extractor
+from mien.models import Task
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
 
@@ -41,6 +46,7 @@ _FOLD_NAMES = {
 _SOURCE = "get it with github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
 _FOLDS_SOURCE = f"{_SOURCE}, which has it in mmsdk/mmdatasdk/dataset/standard_datasets/CMU_MOSEI"
 STEP_SECONDS = 0.3  # about a word
+_STEPS = 24  # a sentence of about seven seconds
 
 
 def mosei_examples(
@@ -195,3 +201,38 @@ def _parts(path: Path) -> dict[str, str]:
     if set(parts.values()) != set(_FOLD_NAMES.values()):
         raise FormatError(f"lacks one of {', '.join(_FOLD_NAMES)}", path=path, advice=_SOURCE)
     return parts
+
+
+@register_dataset("cmu_mosei")
+class CmuMosei(DataSet):
+    """CMU-MOSEI's sentences, read from the SDK's computational sequences in ``cmu_mosei``."""
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "CMU-MOSEI, sentences with a sentiment from -3 to 3; voice (COVAREP, 74 numbers) and "
+            f"face (Facet, 35) of the SDK, averaged over steps of {STEP_SECONDS:g} s; the SDK's "
+            "standard parts, without the videos that are in none of them."
+        )
+
+    def shape(self) -> Shape:
+        """Sentiment; about seven seconds."""
+        task = Task("dimensions", ("sentiment",), "clip", -3.0, 3.0)
+        hops = {AUDIO: STEP_SECONDS, VIDEO: STEP_SECONDS}
+        return Shape(task, pair_sizes(74, 35), hops, dict.fromkeys(hops, _STEPS))
+
+    def extractors(self) -> dict[str, Extractor]:
+        """Published features."""
+        return published_extractors("cmu_mosei", self.shape())
+
+    def examples(
+        self, places: Places, progress: Progress | None = None, *, strict: bool = False
+    ) -> list[Example]:
+        """Read the sentences of the standard parts of which anything was observed."""
+        found = mosei_examples(places.data / "cmu_mosei")
+        return [example for example in found if example.part and example.observed]
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """Return the standard parts."""
+        return (official(examples),)

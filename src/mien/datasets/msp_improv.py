@@ -15,9 +15,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mien.datasets._base import Clip, files
+import torch
+from torch import Tensor
+
+from mien.datasets._base import Clip, list_files
 from mien.datasets._reading import first_of
+from mien.datasets.dataset import Places, register_dataset
+from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.errors import FormatError, InputError
+from mien.models import Task
 
 _EMOTIONS = {"A": "anger", "H": "happiness", "S": "sadness", "N": "neutral"}
 _NO_EMOTION = ("O", "X")  # another one, and no agreement
@@ -37,7 +43,7 @@ class _Label:
     values: dict[str, float]
     raters: dict[str, str] = field(default_factory=dict)
 
-    def shares(self) -> dict[str, float]:
+    def soft_label(self) -> dict[str, float]:
         # A rater may be listed twice for one clip, with the same words: counted once.
         votes = Counter(_RATED[said] for said in self.raters.values() if said in _RATED)
         return {emotion: votes[emotion] / votes.total() for emotion in _EMOTIONS.values() if votes}
@@ -46,11 +52,11 @@ class _Label:
 def msp_improv_clips(folder: Path) -> list[Clip]:
     """The turns with face and voice, ``….avi``.
 
-    ``emotion`` is the consensus, None where there is none of the four. ``shares`` are shares of the
-    raters' votes for these four. ``values`` are arousal, valence and dominance from 0 to 1, means
-    over raters; one that nobody rated is left out. The release rates 1 to 5, and arousal from
-    active (1) to calm (5): here a value is (x - 1) / 4, and arousal is turned round first, 6 - x,
-    so that 1 is active. ``person`` is the actor that the name of the clip names.
+    ``label`` is the consensus, None where there is none of the four. ``soft_label`` are proportions
+    of the raters' votes for these four. ``values`` are arousal, valence and dominance from 0
+    to 1, averaged over raters; one that nobody rated is left out. The release rates 1 to 5, and
+    arousal from active (1) to calm (5): here a value is (x - 1) / 4, and arousal is turned round
+    first, 6 - x, so that 1 is active. ``person`` is the actor that the name of the clip names.
 
     Args:
         folder: the one that holds the text with the labels and, at any depth, the clips.
@@ -70,7 +76,7 @@ def msp_improv_voices(folder: Path) -> list[Clip]:
 def _clips(folder: Path, pattern: str) -> list[Clip]:
     labels = _labels(first_of(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
     clips = []
-    for path in files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
+    for path in list_files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
         name = path.stem.removeprefix("MSP-IMPROV-")
         if name not in labels:
             raise InputError(
@@ -86,7 +92,7 @@ def _clips(folder: Path, pattern: str) -> list[Clip]:
                 f"msp_improv/{actor}",
                 label.emotion,
                 "msp_improv",
-                shares=label.shares(),
+                soft_label=label.soft_label(),
                 values=label.values,
             )
         )
@@ -116,3 +122,28 @@ def _consensus(line: str, number: int, path: Path) -> tuple[str, _Label]:
         if not math.isnan(rating):
             values[dimension] = ((6 - rating if dimension == "arousal" else rating) - 1) / 4
     return found[1], _Label(_EMOTIONS.get(found[2]), values)
+
+
+@register_dataset("msp_improv")
+class MspImprov(RecordingsDataSet):
+    """MSP-IMPROV with arousal, valence and dominance from 0 to 1, from its recordings."""
+
+    split_by: Split = "vavl"
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return f"MSP-IMPROV, arousal, valence and dominance from 0 to 1; {self.features_note}."
+
+    def clips(self, places: Places) -> list[Clip]:
+        """List all turns."""
+        return msp_improv_clips(places.data / "msp_improv")
+
+    def task(self) -> Task:
+        """Three dimensions."""
+        return Task("dimensions", tuple(_DIMENSIONS.values()), "clip", 0.0, 1.0)
+
+    def target(self, clip: Clip) -> Tensor:
+        """Return the consensus; NaN where it is missing."""
+        values = [clip.values.get(name, float("nan")) for name in self.task().names]
+        return torch.tensor(values)

@@ -8,13 +8,21 @@ men. The three modalities of a clip are one recording.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from mien.datasets._base import Clip, emotion_of, files
+from mien.datasets._base import Clip, decode_emotion, list_files
 from mien.datasets._reading import read_arrays, sequence_of
+from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
+from mien.datasets.published import published_extractors
+from mien.datasets.recordings import RecordingsDataSet, Split
+from mien.datasets.splits import Fold, mater_folds, sfav_folds
+from mien.features.extractor import Extractor
+from mien.models import Task
 from mien.schema import AUDIO, VIDEO, ordered
 from mien.signals import Signals
 
@@ -63,11 +71,11 @@ def ravdess_voices(folder: Path) -> list[Clip]:
 def ravdess_examples(path: Path) -> list[Example]:
     """One-step features of the speech clips with face and voice.
 
-    ``video`` are 35 action units of OpenFace, 17 intensities and the shares of frames in which each
-    of 18 is there; ``audio`` are 259 numbers, which by comparison with the recordings are the mean
-    of the mel cepstra in each of 259 frames over three seconds. Each modality describes a clip as a
-    whole, so it is a sequence of one step with the hop of a mean clip, 3.6 s. The target is an
-    index into `RAVDESS_EMOTIONS`.
+    ``video`` are 35 action units of OpenFace, 17 intensities and, for each of 18, the fraction of
+    frames in which it is there; ``audio`` are 259 numbers, which by comparison with the recordings
+    are the mean of the mel cepstra in each of 259 frames over three seconds. Each modality
+    describes a clip as a whole, so it is a sequence of one step with the hop of a mean clip, 3.6 s.
+    The target is an index into `RAVDESS_EMOTIONS`.
 
     Args:
         path: an ``.npz`` with ``clip`` ``(n,)``, ``face_action_units`` ``(n, 35)`` and
@@ -82,7 +90,7 @@ def ravdess_examples(path: Path) -> list[Example]:
     examples = []
     for clip, face, voice in zip(*(archive[name] for name in names), strict=True):
         fields = str(clip).split("-")
-        emotion = emotion_of(fields[2], EMOTION_CODES, path)
+        emotion = decode_emotion(fields[2], EMOTION_CODES, path)
         signals = {
             AUDIO: sequence_of(voice[None], CLIP_SECONDS),
             VIDEO: sequence_of(face[None], CLIP_SECONDS),
@@ -100,8 +108,69 @@ def ravdess_examples(path: Path) -> list[Example]:
 
 def _clips(folder: Path, modality: str) -> list[Clip]:
     clips = []
-    for path in files(folder, f"Actor_*/{modality}-01-*", _SOURCE):
+    for path in list_files(folder, f"Actor_*/{modality}-01-*", _SOURCE):
         fields = path.stem.split("-")
-        emotion = emotion_of(fields[2], EMOTION_CODES, path)
+        emotion = decode_emotion(fields[2], EMOTION_CODES, path)
         clips.append(Clip(path, f"ravdess/{fields[6]}", emotion, "ravdess"))
     return clips
+
+
+@register_dataset("ravdess")
+class Ravdess(RecordingsDataSet):
+    """RAVDESS speech with face and voice, from its recordings."""
+
+    split_by: Split = "sfav"
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return f"RAVDESS speech, 1440 clips of 24 actors, 8 emotions; {self.features_note}."
+
+    def clips(self, places: Places) -> list[Clip]:
+        """List the 1440 clips with face and voice."""
+        return ravdess_clips(places.data / "ravdess")
+
+    def task(self) -> Task:
+        """Eight emotions."""
+        return Task.emotions(RAVDESS_EMOTIONS)
+
+
+@register_dataset("ravdess_units")
+class RavdessUnits(DataSet):
+    """RAVDESS clips as 35 action units (OpenFace) and 259 numbers of cepstra, one step each.
+
+    Attributes:
+        split_by: the folds of SFAV or of MATER.
+    """
+
+    split_by: Literal["sfav", "mater"] = "sfav"
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "RAVDESS speech, 1440 clips, 24 actors, 8 emotions; published clip-level features "
+            "(35 action units, 259 numbers of cepstra), a sequence of one step each: "
+            "a stand-in for the raw video that the paper trains on."
+        )
+
+    def shape(self) -> Shape:
+        """Eight emotions; one step of each modality."""
+        hops, steps = {AUDIO: CLIP_SECONDS, VIDEO: CLIP_SECONDS}, {AUDIO: 1, VIDEO: 1}
+        return Shape(Task.emotions(RAVDESS_EMOTIONS), pair_sizes(259, 35), hops, steps)
+
+    def extractors(self) -> dict[str, Extractor]:
+        """Published features."""
+        return published_extractors("ravdess_units", self.shape())
+
+    def examples(
+        self, places: Places, progress: Progress | None = None, *, strict: bool = False
+    ) -> list[Example]:
+        """Read the 1440 clips."""
+        return ravdess_examples(places.data / "ravdess_features" / "au_mfcc.npz")
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """Divide people as the paper does."""
+        if self.split_by == "sfav":
+            return sfav_folds()
+        return mater_folds({example.person for example in examples}, 12)

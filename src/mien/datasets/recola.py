@@ -9,19 +9,27 @@ Comma- or semicolon-separated tables of the same names are read as well.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mien.datasets._arff import read_arff
 from mien.datasets._reading import first_of, read_table, require, sequence_of
+from mien.datasets.continuous import ContinuousDataSet
+from mien.datasets.dataset import Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
+from mien.datasets.published import published_extractors
+from mien.datasets.splits import Fold, avec2016
 from mien.errors import FormatError, InputError
+from mien.features.extractor import Extractor
 from mien.schema import AUDIO, DIMENSIONS, VIDEO
 from mien.signals import Signals
 
@@ -113,3 +121,60 @@ def _separated(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8", errors="replace") as file:
         separator = ";" if ";" in file.readline() else ","
     return read_table(path, (), _SOURCE, separator)
+
+
+@register_dataset("recola")
+class Recola(ContinuousDataSet):
+    """RECOLA as of AVEC 2016; nine people to train on, the nine of dev select and are measured.
+
+    Praveen et al. (2021, section IV) move the ratings to make up for the raters' delay, those that
+    are scored as well; here only those that are learned from move, and what is scored never does.
+
+    Attributes:
+        delay: seconds that ratings lag behind, taken off in training. Answers then come early by as
+            much, until the ``shift`` of an experiment's post-processing, chosen on the training
+            part, puts them back.
+    """
+
+    length: Annotated[int, Field(ge=2)] = 128
+    stride: Annotated[int, Field(ge=1)] = 64
+    delay: Annotated[float, Field(ge=0, le=10)] = 0.0
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        moved = (
+            f" Raters lag behind: models learn to answer the rating of {self.delay:g} s later; the "
+            "ratings that are scored are as published."
+        )
+        return (
+            "RECOLA, AVEC 2016: trained on train, selected and measured on dev, as papers do, "
+            f"since the labels of test were never published.{moved if self.delay else ''}"
+        )
+
+    def shape(self) -> Shape:
+        """The published features of AVEC 2016."""
+        hops, steps = {AUDIO: FRAME_SECONDS, VIDEO: FRAME_SECONDS}, {AUDIO: 128, VIDEO: 128}
+        return Shape(self.task(), pair_sizes(88, 632), hops, steps)
+
+    def extractors(self) -> dict[str, Extractor]:
+        """Published features."""
+        return published_extractors("recola", self.shape())
+
+    def examples(
+        self, places: Places, progress: Progress | None = None, *, strict: bool = False
+    ) -> list[Example]:
+        """Read the 18 labelled recordings."""
+        return self.select(recola_examples(places.data / "recola"))
+
+    def pieces(self, example: Example) -> list[Example]:
+        """Cut overlapping segments, with the ratings of `delay` later; the last are missing."""
+        shift = round(self.delay / FRAME_SECONDS)
+        target = torch.full_like(example.target, float("nan"))
+        target[: max(0, len(target) - shift)] = example.target[shift:]
+        return super().pieces(replace(example, target=target))
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """Return train and dev; nobody else is measured."""
+        del examples
+        return (avec2016(),)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -146,7 +146,7 @@ def vavl_partitions(people: Iterable[str], count: int = 5, seed: int = 0) -> tup
     """Partitions by speaker, about 70, 15 and 15 %, drawn anew each time.
 
     As of VAVL (Goncalves et al., section 4.3), whose results are means over five partitions. The
-    shares are of speakers; test parts of two partitions may overlap, as theirs do.
+    fractions are of speakers; test parts of two partitions may overlap, as theirs do.
 
     Args:
         people: everybody; at least four.
@@ -250,6 +250,74 @@ def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ..
         folds.append(
             Fold(f"rotating/{number}", tuple(follow[dev:]), tuple(follow[:dev]), tuple(tested))
         )
+    return tuple(folds)
+
+
+def cross_validate(
+    people: Iterable[str], count: int | None = None, dev: int | None = None
+) -> tuple[Fold, ...]:
+    """Divide people into folds of about the same size; everybody is tested once.
+
+    Args:
+        people: everybody; neighbours in sorted order are tested in different folds.
+        count: of folds; None for five, or as many as there are people where they are fewer.
+        dev: people of each fold's training part who select the epoch instead; None for a sixth of
+            them, one at least.
+
+    Raises:
+        OptionError: there are fewer than two people (three, where one has to select), or fewer
+            people than folds.
+
+    Example:
+        >>> [fold.test for fold in cross_validate("abcdef", 3)]
+        [('a', 'd'), ('b', 'e'), ('c', 'f')]
+    """
+    names = _everybody(people)
+    needed = 2 if dev == 0 else 3
+    if len(names) < needed:
+        raise OptionError(
+            f"{len(names)} people cannot be divided into train{', dev' * (dev != 0)} and test",
+            advice=f"give recordings of at least {needed} people",
+        )
+    folds = min(5, len(names)) if count is None else count
+    if not 2 <= folds <= len(names):
+        raise OptionError(
+            f"{folds} folds of {len(names)} people", advice=f"give 2 to {len(names)} folds"
+        )
+    groups = {str(index + 1): names[index::folds] for index in range(folds)}
+    return rotate_groups(groups, dev, name="people")
+
+
+def rotate_groups(
+    groups: Mapping[str, Sequence[str]], dev: int | None = None, *, name: str
+) -> tuple[Fold, ...]:
+    """Test each of some groups of people once; the others train.
+
+    Args:
+        groups: people by the name of their group.
+        dev: people of each training part who select the epoch instead, those who follow the group;
+            None for a sixth of them, one at least.
+        name: of the split, in front of the names of the groups.
+
+    Raises:
+        OptionError: there are not two groups, or nobody is left to train on.
+    """
+    if len(groups) < 2:
+        raise OptionError(
+            f"{len(groups)} group of people cannot be both trained on and tested",
+            advice="divide people into two folds or more",
+        )
+    keys, folds = list(groups), []
+    for index, key in enumerate(keys):
+        others = [person for k in keys[index + 1 :] + keys[:index] for person in groups[k]]
+        few = max(1, round(len(others) / 6)) if dev is None else dev
+        if few >= len(others):
+            raise OptionError(
+                f"fold {name}/{key}: {len(others)} people cannot be divided into train and dev",
+                advice="give recordings of more people",
+            )
+        train, chosen, test = (tuple(sorted(p)) for p in (others[few:], others[:few], groups[key]))
+        folds.append(Fold(f"{name}/{key}", train, chosen, test))
     return tuple(folds)
 
 

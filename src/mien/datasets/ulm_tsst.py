@@ -8,7 +8,7 @@ out for MuSe-Stress: ``feature_segments/{set}/{person}.csv`` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from mien.datasets._reading import read_table, require, sequence_of
+from mien.datasets.continuous import ContinuousDataSet
+from mien.datasets.dataset import Places, Progress, Shape, register_dataset
 from mien.datasets.examples import Example
+from mien.datasets.published import published_extractors
+from mien.datasets.splits import Fold, muse
 from mien.errors import FormatError
+from mien.features.extractor import Extractor
 from mien.schema import AUDIO, VIDEO
 from mien.signals import Signals
 
@@ -41,7 +46,7 @@ def ulm_tsst_examples(
     Time runs from the first to the last label; a label that is missing in between is NaN. Features
     are matched by time: a step without a row, with a number missing, or of nothing but zeros (so
     the challenge marks a face that was not found) is not observed. Nothing is normalised. For
-    training, cut the examples with `mien.datasets.segments`.
+    training, cut the examples with `mien.datasets.cut_segments`.
 
     Args:
         folder: holds ``feature_segments``, ``label_segments`` and ``metadata``.
@@ -124,3 +129,46 @@ class _Rows:
         inside = (step >= 0) & (step < len(grid))
         out[step[inside]] = self.values[inside]
         return out
+
+
+@register_dataset("ulm_tsst")
+class UlmTsst(ContinuousDataSet):
+    """Ulm-TSST (MuSe-Stress): voice, face and physiology twice a second.
+
+    Attributes:
+        seed: of the draw of ten people for the test part.
+    """
+
+    seed: int = 0
+
+    @property
+    def note(self) -> str:
+        """What the data is."""
+        return (
+            "Ulm-TSST, 55 labelled people divided 35/10/10; the paper's draw is not published, "
+            f"this one has seed {self.seed}."
+        )
+
+    def shape(self) -> Shape:
+        """EGeMAPS (88), action units (20), ECG, respiration and heart rate (3)."""
+        sizes: Mapping[str, tuple[int, ...]] = {AUDIO: (88,), VIDEO: (20,), "physiology": (3,)}
+        return Shape(
+            self.task(),
+            sizes,
+            dict.fromkeys(sizes, STEP_MS / 1000),
+            dict.fromkeys(sizes, self.length),
+        )
+
+    def extractors(self) -> dict[str, Extractor]:
+        """Published features."""
+        return published_extractors("ulm_tsst", self.shape())
+
+    def examples(
+        self, places: Places, progress: Progress | None = None, *, strict: bool = False
+    ) -> list[Example]:
+        """Read the 55 people whose labels are public."""
+        return self.select(ulm_tsst_examples(places.data / "ulm_tsst"))
+
+    def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
+        """Draw 35, 10 and 10 people."""
+        return (muse(examples, self.seed),)

@@ -6,54 +6,15 @@ both, and the corpus comes with a table of their votes; see `mien.datasets.crema
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from mien.datasets.crema_d import EMOTION_CODES, Presentation, crema_d_votes
-from mien.errors import FormatError
+from mien.datasets import PRESENTATIONS, Presentation, Rated
+from mien.datasets.crema_d import crema_d_ratings
 
-PRESENTATIONS: tuple[Presentation, ...] = ("voice", "face", "audio-visual")
 ALL = "all"
-
-
-@dataclass(frozen=True)
-class Rated:
-    """One clip as people judged it.
-
-    Attributes:
-        acted: the emotion that was acted.
-        votes: how many people chose which emotion, by what they were shown.
-    """
-
-    acted: str
-    votes: Mapping[Presentation, Mapping[str, int]]
-
-
-def crema_d_ratings(folder: Path) -> dict[str, Rated]:
-    """How the clips of CREMA-D were judged.
-
-    Args:
-        folder: of the corpus; see `mien.datasets.crema_d.crema_d_votes`.
-
-    Returns:
-        By the name of a clip, as ``1001_DFA_ANG_XX``.
-
-    Raises:
-        InputError: the table of votes is not there.
-        FormatError: it lacks a column, a clip was not judged in all three ways, or its name does
-            not say what was acted.
-    """
-    votes = {shown: crema_d_votes(folder, shown) for shown in PRESENTATIONS}
-    names = votes[PRESENTATIONS[0]]
-    if any(by.keys() != names.keys() for by in votes.values()):
-        raise FormatError("voice, face and both are not of the same clips", path=folder)
-    return {
-        name: Rated(_acted(name, folder), {shown: by[name] for shown, by in votes.items()})
-        for name in names
-    }
 
 
 def recognition_rates(folder: Path) -> pd.DataFrame:
@@ -104,13 +65,6 @@ def recognition(rated: Iterable[Rated], presentation: Presentation) -> dict[str,
         The rates of `recognition_rates` by name.
     """
     return _rates(_judge(rated, presentation))
-
-
-def _acted(name: str, folder: Path) -> str:
-    code = name.split("_")[2] if name.count("_") == 3 else name
-    if code not in EMOTION_CODES:
-        raise FormatError(f"the votes name a clip {name}", path=folder, advice="take its row out")
-    return EMOTION_CODES[code]
 
 
 def _judge(rated: Iterable[Rated], presentation: Presentation) -> pd.DataFrame:

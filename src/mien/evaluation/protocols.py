@@ -13,9 +13,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 
-from mien.datasets import Example
+from mien.datasets import Example, Rated
 from mien.errors import OptionError
-from mien.evaluation.humans import Rated
 from mien.evaluation.measures import measure, measure_dimensions
 from mien.evaluation.predict import Answers, predict
 from mien.missing import (
@@ -196,7 +195,6 @@ def measured(answers: Answers, subject: Subject) -> dict[str, float]:
     return out
 
 
-@register_protocol("modalities")
 class _WithMean(Protocol):
     """A protocol whose conditions have a mean."""
 
@@ -211,6 +209,7 @@ class _WithMean(Protocol):
         return rows
 
 
+@register_protocol("modalities")
 class Modalities(_WithMean):
     """Everything, each modality alone, and the mean of these (SFAV, Table II; VAVL, Table 1)."""
 

@@ -8,10 +8,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from mien.datasets.crema_d import Presentation
+from mien.datasets import Presentation, Rated
 from mien.errors import OptionError
 from mien.evaluation.categories import accuracy
-from mien.evaluation.humans import Rated, recognition
+from mien.evaluation.humans import recognition
 from mien.evaluation.predict import predict
 from mien.evaluation.protocols import (
     NO_LEVEL,

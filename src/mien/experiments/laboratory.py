@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from safetensors.torch import load_file
 
+from mien.datasets import Places
 from mien.errors import InputError, OptionError
 from mien.evaluation.protocols import AnyProtocol, Protocol
 from mien.evaluation.statistics import compare as compared
@@ -24,7 +25,6 @@ from mien.experiments.material import material
 from mien.experiments.pictures import draw
 from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
 from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, measured, results_of
-from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
 from mien.experiments.tables import markdown, summary
 from mien.formats import write_text

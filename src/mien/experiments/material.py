@@ -7,12 +7,19 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from mien.datasets import Example, Fold
+from mien.datasets import (
+    DataSet,
+    Example,
+    Fold,
+    Places,
+    Rated,
+    generate_examples,
+    generate_ratings,
+)
 from mien.errors import OptionError
-from mien.evaluation.humans import Rated
-from mien.experiments.sources import Places, Source, Standard, generated, generated_ratings
 from mien.missing import unpair
 from mien.models import Model
+from mien.training.standardisation import Standardisation
 
 if TYPE_CHECKING:  # a run stands on its material
     from mien.experiments.runs import Run
@@ -25,22 +32,22 @@ class Material:
     train: list[Example]
     dev: list[Example]
     test: list[Example]
-    standard: Standard
+    standard: Standardisation
     fold: Fold
 
 
 @lru_cache(maxsize=4)
-def _everything(source: Source, places: Places, made_up: bool) -> tuple[Example, ...]:
-    return tuple(generated(source.shape()) if made_up else source.examples(places))
+def _everything(source: DataSet, places: Places, made_up: bool) -> tuple[Example, ...]:
+    return tuple(generate_examples(source.shape()) if made_up else source.examples(places))
 
 
 @lru_cache(maxsize=16)
-def _variant(source: Source, places: Places, name: str) -> tuple[Example, ...]:
+def _variant(source: DataSet, places: Places, name: str) -> tuple[Example, ...]:
     return tuple(source.variants(places)[name]())
 
 
 @lru_cache(maxsize=4)
-def _more(source: Source, places: Places, name: str) -> tuple[Example, ...]:
+def _more(source: DataSet, places: Places, name: str) -> tuple[Example, ...]:
     known = source.further(places)
     if name not in known:
         raise OptionError(
@@ -49,7 +56,7 @@ def _more(source: Source, places: Places, name: str) -> tuple[Example, ...]:
     return tuple(known[name]())
 
 
-def folds_of(source: Source, places: Places, made_up: bool) -> tuple[Fold, ...]:
+def folds_of(source: DataSet, places: Places, made_up: bool) -> tuple[Fold, ...]:
     """The folds that a source is asked for."""
     if made_up:
         people = sorted({e.person for e in _everything(source, places, True)})
@@ -68,9 +75,9 @@ def material(run: Run) -> Material:
         if example.person in everybody
     ]
     parts = fold.divide(chosen)
-    standard = Standard({}, {})
+    standard = Standardisation()
     if source.standardise:
-        standard = Standard.of(parts[0], source.components)
+        standard = Standardisation.fit(parts[0], source.components)
     done, dev, test = (standard.apply(part) for part in parts)
     return Material(done, dev, test or dev, standard, fold)
 
@@ -92,7 +99,7 @@ def taught(run: Run, given: Material) -> list[Example]:
 def judged(run: Run, given: Material, model: Model) -> Mapping[str, Rated]:
     """What people said about the clips, by clip; nothing where the data has no votes."""
     if run.made_up:
-        return generated_ratings(given.test, model.task)
+        return generate_ratings(given.test, model.task)
     return run.source.rated(run.places)
 
 

@@ -19,10 +19,10 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mien.datasets import Places
 from mien.errors import MienError, OptionError
 from mien.experiments.material import folds_of
 from mien.experiments.runs import Run, Tell, done, execute, results_of
-from mien.experiments.sources import Places
 from mien.experiments.spec import Experiment
 
 

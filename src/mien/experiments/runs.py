@@ -22,7 +22,7 @@ from lightning_fabric import Fabric
 from pydantic import TypeAdapter
 from safetensors.torch import load_file, save
 
-from mien.datasets import Example
+from mien.datasets import AnyDataSet, DataSet, Example, Places
 from mien.errors import InputError
 from mien.evaluation.measures import METRICS, measure
 from mien.evaluation.predict import Answers, predict
@@ -30,7 +30,6 @@ from mien.evaluation.protocols import Row, Subject
 from mien.experiments.material import Material, judged, material, spoilt, taught
 from mien.experiments.post import fitted
 from mien.experiments.predictions import said
-from mien.experiments.sources import AnySource, Places, Source
 from mien.experiments.spec import Experiment, ModelEntry, Treatment
 from mien.formats import write_atomically, write_text
 from mien.missing import Operation, Withhold, create_operation, hide_important, measure_importance
@@ -40,7 +39,7 @@ from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, t
 RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
 RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
 Tell = Callable[[float], None]
-_SOURCE: TypeAdapter[Source] = TypeAdapter(AnySource)
+_SOURCE: TypeAdapter[DataSet] = TypeAdapter(AnyDataSet)
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Run:
         return self.folder.joinpath(*(re.sub(r"[^\w.+-]+", "_", part) for part in parts))
 
     @property
-    def source(self) -> Source:
+    def source(self) -> DataSet:
         """The data, with what the model's entry changes."""
         data = self.experiment.data
         return _SOURCE.validate_python({**data.model_dump(), **self.entry.data})

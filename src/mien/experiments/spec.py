@@ -14,11 +14,11 @@ from pydantic import (
     model_validator,
 )
 
+from mien.datasets import AnyDataSet
 from mien.errors import MienError
 from mien.evaluation.measures import METRICS
 from mien.evaluation.postprocess import STEPS, Step
 from mien.evaluation.protocols import AnyProtocol
-from mien.experiments.sources import AnySource
 from mien.missing import create_operation
 from mien.models import list_models
 from mien.training import Settings, Training
@@ -211,7 +211,7 @@ class Experiment(Settings):
         name: of the file.
         title: a line for the head of the table.
         paper: which table or figure of which paper, or "none".
-        data: see `mien.experiments.sources`.
+        data: see `mien.datasets`.
         models: the rows.
         treatments: ways to train.
         training: see `mien.training.Training`.
@@ -232,7 +232,7 @@ class Experiment(Settings):
     name: str
     title: str
     paper: str
-    data: AnySource
+    data: AnyDataSet
     training: Training = Training()  # before the models, which are checked against it
     models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
     treatments: Annotated[tuple[Treatment, ...], Field(min_length=1)] = (Treatment(label="none"),)
