@@ -78,5 +78,5 @@ def test_segments_of_several_hops_begin_with_a_step_of_each():
             float(n) for n in range(start // 3, -(-(start + len(piece.target)) // 3))
         ]
     assert int(pieces[-1].target[-1]) == 19
-    with pytest.raises(OptionError, match="the hop of video, 0.15 s, is no multiple of 0.1 s"):
+    with pytest.raises(OptionError, match=r"the hop of video, 0\.15 s, is no multiple of 0.1 s"):
         cut_segments(two_hops(21, 14, 1.5), 8, 4)
