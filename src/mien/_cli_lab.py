@@ -150,7 +150,7 @@ def train(
         Path | None,
         typer.Option(help="Model file (.safetensors), or folder for tables and figures."),
     ] = None,
-    licence: Annotated[str, typer.Option(help="Of the model file.")] = "unknown",
+    licence: Annotated[str, typer.Option(help="Of the model file.")] = "",
     data: Data = None,
     quick: Quick = False,
     so_far: SoFar = False,

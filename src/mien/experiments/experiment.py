@@ -17,6 +17,7 @@ from pydantic import (
 from mien.datasets import AnyDataSet, DataSet, Places
 from mien.evaluation.protocols import AnyProtocol
 from mien.experiments.spec import (
+    CardText,
     Comparison,
     MetricName,
     ModelSpec,
@@ -64,6 +65,7 @@ class Experiment(Settings):
         shown: labels of the models in curves, eight at most; the first eight where empty.
         note: what a reader of the table has to know, sentences.
         quick: see `mien.experiments.spec.Quick`.
+        card: see `mien.experiments.spec.CardText`.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Experiment(Settings):
     shown: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     note: str = ""
     quick: Quick = Quick()
+    card: CardText = CardText()
 
     @model_validator(mode="before")
     @classmethod

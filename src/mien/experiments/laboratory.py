@@ -269,7 +269,7 @@ class _Job:
     def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
         assert self.model_file is not None
         fabric = None
-        provenance = Provenance(self.command, self.run.get("licence", "unknown"))
+        provenance = Provenance(self.command, self.run.get("licence", ""))
         model = fit_on_everybody(
             runs, results, provenance, fabric, force=self.run.get("force", False)
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets import Example
-from mien.evaluation.postprocess import PostProcessing, fit
+from mien.evaluation.postprocess import PostProcessor, fit
 from mien.evaluation.predict import Answers, predict
 from mien.experiments.spec import PostProcessingSettings
 from mien.models import Model
@@ -49,7 +49,7 @@ def _series(values: Tensor, column: int, answers: Answers | None = None) -> list
     return [v[:end, column] for v, end in zip(values, ends.tolist(), strict=True) if end]
 
 
-def _apply(scores: Tensor, chains: Sequence[PostProcessing]) -> Tensor:
+def _apply(scores: Tensor, chains: Sequence[PostProcessor]) -> Tensor:
     out = scores.clone()
     for column, chain in enumerate(chains):
         ends = (~scores.isnan()).any(dim=-1).sum(dim=1).tolist()

@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from mien.errors import MienError
 from mien.evaluation.measures import METRICS
-from mien.evaluation.postprocess import STEPS, Step
+from mien.evaluation.postprocess import STEPS, PostProcessingStep
 from mien.missing import Operation, create_operation
 from mien.models import MODELS, check_model_options
 from mien.settings import Settings
@@ -167,7 +167,7 @@ class PostProcessingSettings(Settings):
         steps: those that may be used; see `mien.evaluation.postprocess`.
     """
 
-    steps: tuple[Step, ...] = STEPS
+    steps: tuple[PostProcessingStep, ...] = STEPS
 
 
 class Reported(Settings):
@@ -190,6 +190,22 @@ class Reported(Settings):
     protocol: str | None = None
     condition: str = ""
     level: float | None = None
+
+
+class CardText(Settings):
+    """What only the maker of a trained model can say of it; see `mien.card.Card`.
+
+    Attributes:
+        description: a sentence or two; by default title, model and labels.
+        labels_source: where the labels come from.
+        dimensions_source: what a timeline says of its dimensions.
+        licence: of the weights.
+    """
+
+    description: str = ""
+    labels_source: str = ""
+    dimensions_source: str = ""
+    licence: str = "unknown"
 
 
 class Quick(Settings):
