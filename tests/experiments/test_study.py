@@ -185,7 +185,9 @@ class Twin(mien.Model):
 
 @mien.register_dataset("lab_of_mine")
 class LabOfMine(DataSet):
-    note = "Synthetic."
+    @property
+    def note(self):
+        return "Synthetic."
     def shape(self):
         task = mien.Task("categories", ("calm", "tense"))
         return Shape(task, {"audio": (4,), "video": (3,)}, {"audio": 0.5, "video": 0.5},
