@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import csv
-import errno
 import json
 import math
-import os
-import stat
-from pathlib import Path
+import subprocess
+import sys
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -14,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien import errors, formats, schema
-from mien.timeline import Timeline
-from timelines import DERIVED, frame, metadata, timeline
+from mien import errors, formats
+from mien.metadata import describe_columns
+from mien.plugins import load_plugin
+from mien.timeline import Timeline, read
+from timelines import DERIVED, dimension_timeline, frame, metadata, timeline, wordy_timeline
 
 NAMES = tuple(formats.FORMATS)
 
@@ -45,9 +45,9 @@ def test_every_format_takes_a_timeline_without_rows(name, tmp_path):
 
 
 def test_an_unknown_format_is_refused_with_the_choices(tmp_path):
-    with pytest.raises(errors.OptionError, match=r"'\.xls' belongs to no known.*csv, tsv, parquet"):
+    with pytest.raises(errors.OptionError, match=r"'\.xls' belongs to no known.*csv, html, json"):
         timeline().save(tmp_path / "talk.xls")
-    with pytest.raises(errors.OptionError, match="no format 'xls'"):
+    with pytest.raises(errors.OptionError, match="no format is called 'xls'"):
         timeline().save(tmp_path / "talk.csv", format="xls")
 
 
@@ -128,7 +128,7 @@ def test_a_summary_is_a_table_too(tmp_path):
     formats.write_table(timeline().summary(), tmp_path / "summary.csv")
     lines = list(csv.DictReader((tmp_path / "summary.csv").read_text().splitlines()))
     assert [line["person"] for line in lines] == ["1", "2"]
-    assert lines[0]["face_seconds"] == "4.500"
+    assert lines[0]["video_seconds"] == "4.500"
 
 
 def test_json_is_strict_and_describes_itself(tmp_path):
@@ -149,7 +149,7 @@ def test_json_is_strict_and_describes_itself(tmp_path):
 def test_parquet_carries_units_and_metadata(tmp_path):
     timeline().save(tmp_path / "talk.parquet")
     stored = pq.read_schema(tmp_path / "talk.parquet")
-    assert tuple(stored.names) == schema.timeline_columns(metadata().emotions)
+    assert tuple(stored.names) == metadata().columns
     assert stored.field("end").metadata[b"unit"] == b"s"
     assert stored.field("valence").metadata[b"description"].endswith(DERIVED.encode())
     assert json.loads(stored.metadata[b"mien"])["model"] == "linear_probe"
@@ -157,59 +157,98 @@ def test_parquet_carries_units_and_metadata(tmp_path):
 
 
 def test_describe_columns_describes_each():
-    described = formats.describe_columns(metadata())
-    assert tuple(described) == schema.timeline_columns(metadata().emotions)
+    described = describe_columns(metadata())
+    assert tuple(described) == metadata().columns
     assert all(column["description"] for column in described.values())
 
 
-def test_vtt_tells_runs_in_order_of_time(tmp_path):
-    rows = frame(person="A <b> & co", gap=range(2, 12)).assign(
-        emotion=lambda rows: rows["emotion"].where(rows["emotion"].isna(), "anger"),
-        confidence=lambda rows: rows["confidence"].where(rows["confidence"].isna(), 0.615),
+# --- labels, dimensions and modalities of any names -----------------------------------------------
+
+BOTH_KINDS = [wordy_timeline, dimension_timeline]
+
+
+@pytest.mark.parametrize("made", BOTH_KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_format_takes_both_kinds(name, made, tmp_path):
+    made().save(tmp_path / "talk", format=name)
+    assert (tmp_path / "talk").stat().st_size > 40
+
+
+@pytest.mark.parametrize("made", BOTH_KINDS)
+@pytest.mark.parametrize("name", ["json", "parquet"])
+def test_exact_formats_give_both_kinds_back(name, made, tmp_path):
+    made().save(tmp_path / "talk", format=name)
+    again = read(tmp_path / "talk", format=name)
+    pd.testing.assert_frame_equal(again.frame, made().frame, check_exact=True)
+    assert again.metadata == made().metadata
+
+
+@pytest.mark.parametrize("made", BOTH_KINDS)
+@pytest.mark.parametrize("name", ["csv", "tsv"])
+def test_separated_text_gives_both_kinds_back(name, made, tmp_path):
+    made().save(tmp_path / "talk", format=name)
+    again = read(tmp_path / "talk", format=name)
+    pd.testing.assert_frame_equal(again.frame, made().frame, check_exact=False, atol=6e-6)
+    assert again.metadata.labels == made().metadata.labels
+    assert again.metadata.modalities == made().metadata.modalities
+    assert list(again.metadata.dimensions) == list(made().metadata.dimensions)
+    assert {d.source for d in again.metadata.dimensions.values()} == {"unknown"}
+    assert again.metadata.per is None
+
+
+@pytest.mark.parametrize("name", ["json", "parquet", "csv", "tsv"])
+def test_dimensions_without_rows_come_back(name, tmp_path):
+    made = dimension_timeline()
+    Timeline(made.frame.iloc[:0], made.metadata).save(tmp_path / "empty", format=name)
+    again = read(tmp_path / "empty", format=name)
+    assert again.metadata.modalities == ("video",)
+    assert list(again.metadata.dimensions) == ["valence", "arousal", "dominance"]
+
+
+def test_sources_and_scales_are_said_of_each_column():
+    described = describe_columns(dimension_timeline().metadata)
+    valence, dominance = (described[name]["description"] for name in ("valence", "dominance"))
+    assert valence == "valence, -1 to 1; learned from acted categories"
+    assert dominance == "dominance, 1 to 7; predicted"
+    assert described["video"]["description"] == "picture was observed in the step"
+
+
+def test_a_format_of_somebody_else_is_known_by_name_and_suffix(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.FORMATS, "_entries", dict(formats.FORMATS.items()))
+    count = formats.Format(
+        ".count", "how many rows", lambda timeline, file: file.write(b"%d" % len(timeline.frame))
     )
-    late = frame(person="2", gap=range(1, 12)).assign(start=lambda rows: rows["start"] + 3600.25)
-    late["end"] = late["start"] + 0.5
-    late.loc[0, ["emotion", "confidence"]] = ["sadness", 0.5]
-    both = Timeline(pd.concat([late, rows]), metadata())
-    both.save(tmp_path / "talk.vtt")
-    assert (tmp_path / "talk.vtt").read_text("utf-8") == (
-        "WEBVTT\n\nNOTE talk.mp4, read by mien, model linear_probe\n\n"
-        "00:00:00.000 --> 00:00:01.000\n<v A &lt;b&gt; &amp; co>anger 0.61\n\n"
-        "01:00:00.250 --> 01:00:00.750\n<v 2>sadness 0.50\n"
+    formats.register_format("count", count)
+    timeline().save(tmp_path / "talk.count")
+    assert (tmp_path / "talk.count").read_text() == "24"
+    with pytest.raises(errors.OptionError, match="two entries are called 'count'"):
+        formats.register_format("count", count)
+    with pytest.raises(errors.OptionError, match="the suffix 'txt' of the format text is none"):
+        formats.register_format("text", formats.Format("txt", "no dot", count.write))
+    with pytest.raises(errors.OptionError, match=r"the suffix \.CSV belongs to the format csv"):
+        formats.register_format("other", formats.Format(".CSV", "again", count.write))
+
+
+def test_a_plugin_adds_a_format(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats.FORMATS, "_entries", dict(formats.FORMATS.items()))
+    plugin = tmp_path / "lines.py"
+    plugin.write_text(
+        "from mien.formats import Format, register_format\n"
+        "def write(timeline, file):\n"
+        "    file.write('\\n'.join(timeline.metadata.labels).encode())\n"
+        "register_format('lines', Format('.lines', 'labels, one a line', write))\n"
     )
+    load_plugin(plugin)
+    timeline().save(tmp_path / "talk.lines")
+    assert (tmp_path / "talk.lines").read_text().split() == list(timeline().metadata.labels)
+    with pytest.raises(errors.OptionError, match="lines cannot be read back"):
+        read(tmp_path / "talk.lines")
 
 
-def test_vtt_cannot_be_broken_by_a_name(tmp_path):
-    name = "a --> b\n\n00:00:00.000 --> 00:00:09.000\nx.mp4"
-    Timeline(frame(name), metadata(name)).save(tmp_path / "talk.vtt")
-    text = (tmp_path / "talk.vtt").read_text("utf-8")
-    runs = Timeline(frame(name), metadata(name)).runs()
-    assert text.count(" --> ") == len(runs)
-
-
-def test_textgrid_covers_the_recording_without_holes(tmp_path):
-    both = Timeline(frame(person='"1"'), metadata(duration=7.25))
-    both.save(tmp_path / "talk.TextGrid")
-    lines = [line.strip() for line in (tmp_path / "talk.TextGrid").read_text("utf-8").splitlines()]
-    assert lines[:2] == ['File type = "ooTextFile"', 'Object class = "TextGrid"']
-    assert [line for line in lines if line.startswith("name")] == [
-        'name = """1"" emotion"',
-        'name = """1"" face"',
-        'name = """1"" voice"',
-    ]
-    face = lines[lines.index('name = """1"" face"') : lines.index('name = """1"" voice"')]
-    edges = [line.split(" = ")[1] for line in face if line.startswith(("xmin", "xmax"))][2:]
-    assert edges == ["0.000", "2.000", "2.000", "3.500", "3.500", "6.000", "6.000", "7.250"]
-    texts = [line for line in face if line.startswith("text")]
-    assert texts == ['text = "face"', 'text = ""', 'text = "face"', 'text = ""']
-
-
-@pytest.mark.parametrize("name", ["vtt", "textgrid"])
-def test_captions_and_tiers_are_of_one_recording(name, tmp_path):
-    both = Timeline.concat([timeline("a.mp4"), timeline("b.mp4")])
-    with pytest.raises(errors.OptionError, match="one recording, the timeline holds 2"):
-        both.save(tmp_path / "both", format=name)
-    assert list(tmp_path.iterdir()) == []
+def test_formats_load_in_any_order():
+    for first in ("mien.timeline", "mien.formats", "mien.formats.page", "mien.report"):
+        code = f"import {first}, mien; mien.formats.FORMATS['html']; mien.Timeline; mien.read"
+        subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- reading what is no timeline ------------------------------------------------------------------
@@ -240,7 +279,8 @@ def test_reading_something_else(name, content, tmp_path):
         ("0.000,0.500", "zero,0.500", "could not convert"),
         ("0.000,0.500", "0.000", "too many or too few fields"),
         ("confidence", "trust", "does not name the columns"),
-        ("p_neutral", "p_joy", "not in the vocabulary: joy"),
+        ("p_neutral", "p_ANGER", "the label 'anger' is called like the label 'ANGER'"),
+        ("p_neutral", "p_anger", "a column stands there twice"),
         ("0.000,0.500", "0.500,0.000", "end must follow start"),
     ],
 )
@@ -287,89 +327,6 @@ def test_reading_a_parquet_of_somebody_else(tmp_path):
     pd.DataFrame({"x": [1.0]}).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(errors.FormatError, match="b'mien' is missing"):
         formats.read(tmp_path / "other.parquet")
-
-
-# --- whole or not at all --------------------------------------------------------------------------
-
-
-def full(*_arguments):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(name, tmp_path, monkeypatch):
-    path = tmp_path / "talk"
-    path.write_text("old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(errors.OutputError, match="No space left on device; free some space"):
-        timeline().save(path, format=name)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_disk_that_fills_up_while_writing_leaves_nothing(tmp_path):
-    def writer(file):
-        file.write(b"half")
-        full()
-
-    with pytest.raises(errors.OutputError, match="No space left"):
-        formats.write_atomically(tmp_path / "talk.csv", writer)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_any_other_failure_leaves_nothing_and_comes_through(tmp_path):
-    def writer(file):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        formats.write_atomically(tmp_path / "talk.csv", writer)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_places_that_are_no_file_are_refused(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(errors.OutputError, match="is a folder; give the name of a file"):
-        timeline().save(tmp_path, format="csv")
-    with pytest.raises(errors.OutputError, match="a part of the path is a file"):
-        timeline().save(tmp_path / "file" / "talk.csv")
-    with pytest.raises(errors.OutputError, match="create the folder first"):
-        timeline().save(tmp_path / "missing" / "talk.csv")
-    with pytest.raises(errors.OutputError, match="choose a shorter name"):
-        timeline().save(tmp_path / ("x" * 300 + ".csv"))
-    assert (tmp_path / "file").read_text() == "x"
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_device_is_never_replaced():
-    with pytest.raises(errors.OutputError, match="is no regular file"):
-        timeline().save("/dev/full", format="csv")
-    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
-
-
-def test_no_permission_is_said(tmp_path, monkeypatch):
-    def refuse(*_arguments, **_options):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
-    monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(errors.OutputError, match="Permission denied; choose a folder that you may"):
-        timeline().save(tmp_path / "talk.csv")
-
-
-def test_a_link_is_followed(tmp_path):
-    (tmp_path / "real.csv").write_text("old")
-    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
-    timeline().save(tmp_path / "link.csv")
-    assert (tmp_path / "link.csv").is_symlink()
-    assert (tmp_path / "real.csv").read_text("utf-8").startswith("file,person")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
-def test_new_files_have_the_usual_mode(tmp_path):
-    (tmp_path / "usual").write_text("x")
-    timeline().save(tmp_path / "talk.csv")
-    assert (tmp_path / "talk.csv").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_numbers_come_back_from_json_bit_for_bit(tmp_path):

@@ -13,11 +13,23 @@ import pandas as pd
 import pytest
 
 from mien import report, schema
-from mien._report import charts, words
-from mien._report.elements import document, element, raw
-from mien._report.series import gather
-from mien.timeline import Recording, Thumbnail, Timeline
-from timelines import EMOTIONS, JPEG, frame, long_timeline, metadata, timeline
+from mien.report import charts, words
+from mien.report.elements import document, element, raw
+from mien.report.series import gather
+from mien.report.tones import choose_label_tones
+from mien.timeline import Dimension, RecordingInfo, Thumbnail, Timeline
+from timelines import (
+    EMOTIONS,
+    JPEG,
+    LEARNED,
+    WORDS,
+    dimension_timeline,
+    frame,
+    long_timeline,
+    metadata,
+    timeline,
+    wordy_timeline,
+)
 
 
 class Page(HTMLParser):
@@ -62,7 +74,7 @@ def test_the_page_says_who_what_and_how_surely():
     assert "3 s, every 0.5 s" in page.text
     assert "the file ends early" in page.text
     first = timeline().summary().to_dict("records")[0]
-    assert words.lead(first, EMOTIONS) in page.text
+    assert words.write_lead(first, timeline().metadata) in page.text
     assert "derived from the categories" in page.text
     assert "Article 5(1)(f)" in page.text
     assert "do not tell what a person feels" in page.text
@@ -74,7 +86,7 @@ def test_the_page_loads_nothing():
         for name in ("src", "href", "action", "data", "poster", "srcset"):
             target = attributes.get(name, "#")
             assert target.startswith(("data:image/jpeg;base64,", "#"))
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
+    style = resources.files("mien.report").joinpath("page.css").read_text("utf-8")
     assert "url(" not in style
     assert "@import" not in style
 
@@ -98,7 +110,7 @@ HOSTILE = "<script>alert(1)</script>\"'&\x1b</style>.mp4"
 
 
 def test_names_cannot_become_markup():
-    recording = Recording(duration=6, has_audio=True, has_video=True, warnings=(HOSTILE,))
+    recording = RecordingInfo(duration=6, modalities=("audio", "video"), warnings=(HOSTILE,))
     made = Timeline(
         frame(HOSTILE, HOSTILE),
         metadata(recordings={HOSTILE: recording}, model=HOSTILE),
@@ -121,11 +133,11 @@ def test_a_title_stands_above_the_name():
 
 def test_gaps_are_gaps():
     text = report.render(Timeline(frame(gap=range(4, 7)), metadata()))
-    areas = re.findall(r'class="area (\w+)" d="([^"]*)"', text)
-    assert [emotion for emotion, _ in areas] == list(reversed(EMOTIONS))
+    areas = re.findall(r'class="area ([\w-]+)" d="([^"]*)"', text)
+    assert [tone for tone, _ in areas] == list(reversed(choose_label_tones(EMOTIONS).values()))
     assert all(path.count("M") == path.count("Z") == 2 for _, path in areas)
-    lines = re.findall(r'class="line (\w+)" d="([^"]*)"', text)
-    assert [name for name, _ in lines] == list(schema.DIMENSIONS)
+    lines = re.findall(r'class="line ([\w-]+)" d="([^"]*)"', text)
+    assert [tone for tone, _ in lines] == ["line-0", "line-1"]
     assert all(path.count("M") == 2 for _, path in lines)
 
 
@@ -134,8 +146,8 @@ def test_the_cursor_reads_the_numbers_of_the_frame():
     data = json.loads(page_of(Timeline(rows, metadata())).scripts[0])
     assert data["duration"] == 6.0
     assert data["start"] == [500 * step for step in range(12)]
-    assert data["values"]["anger"][4] is None
-    assert data["values"]["anger"][0] == round(1000 * rows["p_anger"][0])
+    assert data["values"]["p_anger"][4] is None
+    assert data["values"]["p_anger"][0] == round(1000 * rows["p_anger"][0])
     assert data["values"]["video"] == [0 if 4 <= step < 7 else 1000 for step in range(12)]
 
 
@@ -143,7 +155,7 @@ def test_withheld_and_missing_modalities_are_named():
     page = page_of(Timeline(frame(), metadata(withheld=("audio",))))
     assert "The sound was withheld on purpose: nothing here rests on the voice." in page.text
     assert "withheld" in page.texts
-    silent = Recording(duration=6, has_audio=False, has_video=True)
+    silent = RecordingInfo(duration=6, modalities=("video",))
     page = page_of(Timeline(frame(), metadata(recordings={"talk.mp4": silent}, baseline=True)))
     assert "The recording has no sound: everything rests on the face." in page.text
     assert "no sound" in page.texts
@@ -160,7 +172,7 @@ def test_nothing_observed_is_said_and_not_drawn():
 
 
 def test_predicted_dimensions_are_not_called_derived():
-    predicted = dict.fromkeys(schema.DIMENSIONS, "predicted")
+    predicted = dict.fromkeys(schema.DIMENSIONS, Dimension(source="predicted"))
     page = page_of(Timeline(frame(), metadata(dimensions=predicted)))
     assert "derived" not in page.text
     assert "predicted" in page.text
@@ -207,25 +219,122 @@ def test_several_recordings_make_several_parts():
     assert "2 recordings · mien" in page.text
 
 
+# --- labels, dimensions and modalities of any names -----------------------------------------------
+
+
+def test_any_labels_are_shown_as_they_are():
+    page = page_of(wordy_timeline())
+    for word in WORDS:
+        assert word in page.text
+    assert "Emotion from voice and physiology" in page.text
+    assert "what a voice and physiology express" in page.text
+    assert "Physiology observed" in page.text
+    assert "The recording has no physiology: everything rests on the voice." in page.text
+    assert "Face" not in page.text
+    assert "rousal" not in page.text
+    assert "Trained on twelve people in one room." in page.text
+    assert "0123456789ab" in page.text
+    data = json.loads(page.scripts[0])
+    assert set(data["values"]) == {*(f"p_{word}" for word in WORDS), "stress level"} | {
+        "audio",
+        "physiology",
+    }
+    assert {entry["data-series"] for entry in page.all("span") if "data-series" in entry} == {
+        *(f"p_{word}" for word in WORDS),
+        "stress level",
+        "audio",
+    }
+
+
+def test_a_label_cannot_become_markup():
+    hostile = "</script><script>alert(1)</script>"
+    made = wordy_timeline()
+    labels = (hostile, *WORDS[1:])
+    rows = made.frame.rename(columns={f"p_{WORDS[0]}": f"p_{hostile}"})
+    rows["emotion"] = rows["emotion"].replace(WORDS[0], hostile)
+    changed = Timeline(rows, made.metadata.model_copy(update={"labels": labels}))
+    text = report.render(changed)
+    assert "<script>alert" not in text
+    assert f"p_{hostile}" in json.loads(Page(text).scripts[0])["values"]
+
+
+def test_dimensions_alone_have_charts_of_their_scales_and_say_their_source():
+    made = dimension_timeline()
+    page = page_of(made)
+    assert "the whole recording, every 0.2 s" in page.text
+    assert "Valence and arousal" in page.text
+    assert page.text.count(LEARNED.capitalize()) == 1
+    assert f"On average, valence +0.28 and arousal +0.10 ({LEARNED}); dominance 3.90" in page.text
+    assert "On a scale from 1 to 7." in page.text
+    assert "Predicted by the model." in page.text
+    assert "robabilit" not in page.text
+    assert len([a for a in page.all("div") if a.get("class") == "plot lines"]) == 2
+    assert not [a for a in page.all("div") if a.get("class") == "plot stack"]
+    scales = re.findall(
+        r'class="scale"><span>(.*?)</span><span>(.*?)</span><span>(.*?)<', report.render(made)
+    )
+    assert scales == [("+1", "0", "−1"), ("7", "4", "1")]
+
+
+def test_a_chart_stays_inside_its_scale_and_says_so():
+    made = dimension_timeline()
+    rows = made.frame.assign(dominance=made.frame["dominance"] * 2)
+    text = report.render(Timeline(rows, made.metadata))
+    assert "values beyond the scale are drawn on its edge" in text
+    assert "beyond the scale" not in report.render(made)
+
+
+def test_dimensions_without_a_scale_are_drawn_from_lowest_to_highest():
+    made = dimension_timeline()
+    unknown = dict.fromkeys(
+        made.metadata.dimensions, Dimension(source="unknown", low=None, high=None)
+    )
+    text = report.render(
+        Timeline(made.frame, made.metadata.model_copy(update={"dimensions": unknown}))
+    )
+    assert "no scale is known" in text
+    lowest = made.frame[list(unknown)].min().min()
+    assert f"<span>{lowest:+.3g}".replace("-", "−") in text
+
+
+def test_nothing_observed_of_dimensions_is_said():
+    made = dimension_timeline()
+    rows = made.frame.assign(video=False, valence=np.nan, arousal=np.nan, dominance=np.nan)
+    page = page_of(Timeline(rows, made.metadata))
+    assert "Nothing was observed, so there is no estimate." in page.text
+    assert not re.search(r"\bnan\b", page.text.lower())
+
+
+def test_more_dimensions_than_lines_make_more_charts():
+    made = dimension_timeline()
+    names = [f"rating {number}" for number in range(8)]
+    rows = made.frame[["file", "person", "start", "end", "video"]].copy()
+    for name in names:
+        rows[name] = made.frame["valence"]
+    dimensions = dict.fromkeys(names, Dimension())
+    page = page_of(Timeline(rows, made.metadata.model_copy(update={"dimensions": dimensions})))
+    assert len([a for a in page.all("div") if a.get("class") == "plot lines"]) == 2
+
+
 # --- parts ----------------------------------------------------------------------------------------
 
 
 def test_gather_averages_over_what_was_observed():
     rows = frame(steps=8, gap=range(2, 3))
-    series = gather(rows, EMOTIONS, duration=4.0, limit=4)
+    series = gather(rows, metadata(), duration=4.0, limit=4)
     assert series.merged == 2
     assert series.start.tolist() == [0.0, 1.0, 2.0, 3.0]
     assert series.end.tolist() == [1.0, 2.0, 3.0, 4.0]
     anger = series.probabilities[:, EMOTIONS.index("anger")]
     assert anger[0] == pytest.approx(rows["p_anger"][:2].mean())
     assert anger[1] == pytest.approx(rows["p_anger"][3])
-    assert series.face.tolist() == [1.0, 0.5, 1.0, 1.0]
-    assert series.voice.tolist() == [0.5, 0.0, 0.5, 0.5]
+    assert series.present["video"].tolist() == [1.0, 0.5, 1.0, 1.0]
+    assert series.present["audio"].tolist() == [0.5, 0.0, 0.5, 0.5]
 
 
 def test_gather_keeps_times_without_rows_empty():
     rows = frame(steps=8, gap=range(0)).iloc[4:]
-    series = gather(rows, EMOTIONS, duration=6.0, limit=100)
+    series = gather(rows, metadata(), duration=6.0, limit=100)
     assert len(series.start) == 12
     stretches = list(series.stretches(series.probabilities))
     assert stretches == [slice(4, 8)]
@@ -233,7 +342,7 @@ def test_gather_keeps_times_without_rows_empty():
 
 @pytest.mark.parametrize("duration", [0.1, 0.4, 1.2, 6.0, 61.0, 599.9, 3600.0, 90000.0])
 def test_ticks_are_few_and_inside(duration):
-    ticks = charts.time_ticks(duration)
+    ticks = charts.choose_ticks(duration)
     assert 1 <= len(ticks) <= 10
     assert ticks[0] == (0.0, "0:00")
     assert all(0 <= time <= duration for time, _ in ticks)
@@ -243,7 +352,7 @@ def test_ticks_are_few_and_inside(duration):
     ("time", "text"), [(0, "0:00"), (59.96, "1:00"), (61.5, "1:01.5"), (3723, "1:02:03")]
 )
 def test_clock(time, text):
-    assert charts.clock(time) == text
+    assert charts.format_clock(time) == text
 
 
 @pytest.mark.parametrize(
@@ -251,7 +360,7 @@ def test_clock(time, text):
     [(0, "0.0 s"), (59.9, "59.9 s"), (59.96, "1 min 0 s"), (90, "1 min 30 s"), (7500, "2 h 5 min")],
 )
 def test_lengths_of_time(time, text):
-    assert words.seconds(time).replace("\xa0", " ") == text
+    assert words.format_seconds(time).replace("\xa0", " ") == text
 
 
 @pytest.mark.parametrize(
@@ -259,14 +368,14 @@ def test_lengths_of_time(time, text):
     [("1", "Person 1"), ("B", "Person B"), ("Ada", "Ada"), ("voice", "Voice without a known face")],
 )
 def test_people_have_names(person, label):
-    assert words.person_label(person) == label
+    assert words.name_person(person) == label
 
 
 def test_close_means_are_not_ranked():
     row = {"seconds": 3.0, "p_neutral": 0.33, "p_anger": 0.3, "p_sadness": 0.2, "p_happiness": 0.17}
-    assert words.lead(row, EMOTIONS) == "Between neutral (0.33) and anger (0.30)."
+    assert words.write_lead(row, metadata()) == "Between neutral (0.33) and anger (0.30)."
     row |= {"p_neutral": 0.41, "p_anger": 0.22}
-    assert words.lead(row, EMOTIONS) == "Mostly neutral (0.41), then anger (0.22)."
+    assert words.write_lead(row, metadata()) == "Mostly neutral (0.41), then anger (0.22)."
 
 
 def test_elements_escape_texts_and_refuse_early_ends():
@@ -274,72 +383,3 @@ def test_elements_escape_texts_and_refuse_early_ends():
     assert '<p title="&quot;<">a&lt;b<b>&amp;</b>c&gt;d</p>' in text
     with pytest.raises(ValueError, match="must hold neither"):
         raw("script", "x</script>")
-
-
-# --- colours --------------------------------------------------------------------------------------
-
-# Machado, Oliveira and Fernandes (2009), severity 1.
-BLINDNESS = {
-    "protanopia": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deuteranopia": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-    "tritanopia": [
-        [1.255528, -0.076749, -0.178779],
-        [-0.078411, 0.930809, 0.147602],
-        [0.004733, 0.691367, 0.303900],
-    ],
-    "none": np.eye(3),
-}
-
-
-def colours(dark):
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
-    light, darkened = re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]
-    found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
-    return found | (dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", darkened)) if dark else {})
-
-
-def linear(colour):
-    channels = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
-
-
-def lab(rgb):
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    xyz = np.array(to_xyz) @ np.clip(rgb, 0, 1) / [0.95047, 1, 1.08883]
-    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def contrast(one, other):
-    low, high = sorted(linear(colour) @ [0.2126, 0.7152, 0.0722] for colour in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("blindness", BLINDNESS)
-def test_emotions_differ_in_colour_for_everyone(blindness, dark):
-    matrix = np.array(BLINDNESS[blindness])
-    points = [lab(matrix @ linear(colours(dark)[emotion])) for emotion in schema.EMOTIONS]
-    distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(points, 2)]
-    neighbours = [np.linalg.norm(a - b) for a, b in itertools.pairwise(points)]
-    assert min(distances) > 20
-    assert min(neighbours) > 35
-
-
-@pytest.mark.parametrize("dark", [False, True])
-def test_words_can_be_read(dark):
-    found = colours(dark)
-    for name in ("ink", "quiet", "accent"):
-        assert contrast(found[name], found["paper"]) >= 4.5
-    style = resources.files("mien._report").joinpath("page.css").read_text("utf-8")
-    for emotion in schema.EMOTIONS:
-        label = re.search(rf"\.{emotion} \{{.*--label: var\(--([\w-]+)\)", style)[1]
-        assert contrast(found[label], found[emotion]) >= 4.5

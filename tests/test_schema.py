@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mien import schema
+from mien.errors import OptionError
 
 
 def test_emotions_come_in_the_order_of_the_vocabulary():
@@ -14,10 +15,50 @@ def test_an_unknown_emotion_is_refused():
 
 
 def test_columns_of_a_timeline():
-    columns = schema.timeline_columns(["anger", "neutral"])
-    assert columns[8:12] == ("p_neutral", "p_anger", "arousal", "valence")
-    assert columns[0] == "file"
-    assert columns[-1] == "face_quality"
+    columns = schema.timeline_columns(
+        ["anger", "mood:calm"], ["arousal"], ["audio", "physiology"], faces=True
+    )
+    assert columns[:6] == ("file", "person", "start", "end", "audio", "physiology")
+    assert columns[6:11] == ("emotion", "confidence", "p_anger", "p_mood:calm", "arousal")
+    assert columns[11:] == schema.FACE_COLUMNS
+
+
+def test_a_timeline_of_dimensions_names_no_emotion():
+    columns = schema.timeline_columns((), ["stress"], ["audio"])
+    assert columns == ("file", "person", "start", "end", "audio", "stress")
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ({"dimensions": ["start"]}, "the dimension 'start' is called like the column 'start'"),
+        ({"dimensions": ["Confidence"]}, "is called like the column 'confidence'"),
+        ({"modalities": ["person"]}, "the modality 'person' is called like the column 'person'"),
+        ({"labels": ["calm", "Calm"]}, "the label 'Calm' is called like the label 'calm'"),
+        ({"labels": ["ﬁt", "fit"]}, "the label 'fit' is called like the label 'ﬁt'"),
+        ({"dimensions": ["x", "x"]}, "the dimension 'x' is called like the dimension 'x'"),
+        ({"dimensions": ["audio"], "modalities": ["audio"]}, "the modality 'audio' is called like"),
+        ({"dimensions": ["audio_seconds"], "modalities": ["audio"]}, "'audio_seconds' is called"),
+        ({"labels": ["a"], "dimensions": ["p_b"]}, "the dimension 'p_b' looks like a probability"),
+        ({"labels": ["a"], "modalities": ["p_a"]}, "is called like the column of the label 'a'"),
+        ({"labels": [""]}, "'' is no name of a label"),
+        ({"labels": [" calm"]}, "' calm' is no name of a label"),
+        ({"labels": ["calm\n"]}, "is no name of a label"),
+        ({"dimensions": ["a\tb"]}, "is no name of a dimension"),
+        ({"modalities": ["\udcff"]}, "is no name of a modality"),
+    ],
+)
+def test_names_that_cannot_stand_beside_each_other_are_refused(names, text):
+    with pytest.raises(OptionError) as raised:
+        schema.check_names(**names)
+    assert text in str(raised.value)
+    assert raised.value.advice
+
+
+def test_names_that_only_look_alike_are_allowed():
+    schema.check_names(["start", "emotion", "p_x", "mood:calm", "très content", "平静"])
+    schema.check_names(["arousal"], ["arousal"], ["audio"])
+    schema.check_names(dimensions=["p_x"])
 
 
 def test_derived_dimensions_of_pure_categories_are_the_table():
@@ -40,3 +81,10 @@ def test_contempt_is_left_out_of_the_derived_dimensions():
 def test_nothing_observed_derives_nothing():
     got = schema.derived_dimensions({"anger": np.array([np.nan]), "fear": np.array([np.nan])})
     assert np.isnan(got["arousal"][0])
+
+
+def test_labels_outside_of_the_vocabulary_derive_nothing():
+    assert schema.derived_dimensions({"anger": np.ones(2), "boredom": np.zeros(2)}) == {}
+    assert schema.derived_dimensions({"contempt": np.ones(2)}) == {}
+    assert schema.derived_dimensions({}) == {}
+    assert not schema.derivable(["contempt"])

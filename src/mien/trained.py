@@ -25,8 +25,7 @@ from mien.datasets import Example
 from mien.errors import InputError, MienError, ModelFileError, OptionError
 from mien.features.extractor import Extractor, load_extractor
 from mien.formats.atomic import write_atomically
-from mien.layers.time import sliding
-from mien.models import MODELS, Model, Prediction, Task, create_model
+from mien.models import MODELS, Model, Prediction, Task, create_model, predict_in_windows
 from mien.registry import nearest
 from mien.signals import Signals, as_signals
 from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
@@ -121,7 +120,7 @@ class TrainedModel:
             offset: of the person; where None, each item of the batch is taken for all that is known
                 of its person. Not looked at unless the model takes offsets off.
         """
-        known = self._known(as_signals(signals, self._hops()))
+        known = self._known(as_signals(signals, hop=self._hops()))
         if self.offset == "person":
             known = offset.apply_to(known) if offset is not None else _by_item(known)
         return self.standardisation.apply_to(known)
@@ -200,7 +199,7 @@ class TrainedModel:
             if steps <= MOST_FRAMES:
                 return cast(Prediction, self.model(prepared))
             window = MOST_FRAMES
-        return sliding(self.model, prepared, window, window // 2)
+        return predict_in_windows(self.model, prepared, window, window // 2)
 
     def _known(self, signals: Signals) -> Signals:
         """Only the modalities that the model can use."""

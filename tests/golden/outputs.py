@@ -57,12 +57,13 @@ def _of_i3d(module: nn.Module, inputs: Tensors) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for name, clip in inputs.items():
         suffix = name.removeprefix("clip")
-        points = module.end_points(clip)
-        for layer, maps in points.items():
+        maps = clip
+        for layer, run in module.layers.items():
+            maps = run(maps)
             found[f"{layer}{suffix}"] = maps
             found[f"{short.get(layer, layer)}_mean{suffix}"] = maps.mean(dim=(2, 3, 4))
         kind = "features" if module.logits is None else "logits"
-        described = module.describe(points[next(reversed(points))])
+        described = module.describe(maps)
         found[f"{kind}{suffix}"] = described.mean(dim=1)
     return found
 

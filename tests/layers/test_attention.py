@@ -30,7 +30,7 @@ def test_attention_is_that_of_the_valid_keys_alone(mask, steps, heads, size):
     batch, time = valid.shape
     queries = torch.randn(batch, heads, steps, size, requires_grad=True)
     keys, values = torch.randn(2, batch, heads, time, size)
-    found, shares = attend(queries, keys, values, valid), similarities(queries, keys, valid)
+    found, weights = attend(queries, keys, values, valid), similarities(queries, keys, valid)
     assert found.shape == (batch, steps, heads * size)
     for item in range(batch):
         some = valid[item]
@@ -38,9 +38,9 @@ def test_attention_is_that_of_the_valid_keys_alone(mask, steps, heads, size):
         products = queries[item] @ k.transpose(1, 2) * size**-0.5
         expected = (products.softmax(dim=-1) @ v).transpose(0, 1).flatten(1)
         torch.testing.assert_close(found[item], expected)
-        torch.testing.assert_close(shares[item][..., some], products.softmax(dim=-1))
-        assert not bool(shares[item][..., ~some].any())
-    (found.sum() + shares.sum()).backward()
+        torch.testing.assert_close(weights[item][..., some], products.softmax(dim=-1))
+        assert not bool(weights[item][..., ~some].any())
+    (found.sum() + weights.sum()).backward()
     assert bool(queries.grad.isfinite().all())
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+import mien.layers
 from mien.layers.dropout import attention, dropout
 from mien.layers.losses import absolute_error, concordance, cross_entropy, squared_error
 from mien.layers.output_block import OutputBlock
@@ -93,3 +97,8 @@ def test_what_does_not_count_changes_no_cross_entropy(mask, names, seed):
     value.backward()
     assert torch.isfinite(scores.grad).all()
     assert not scores.grad[~where].any()
+
+
+def test_layers_know_no_model():
+    for file in Path(mien.layers.__path__[0]).glob("*.py"):
+        assert "mien.models" not in re.sub(r"`[^`]*`", "", file.read_text()), file.name

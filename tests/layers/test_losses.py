@@ -36,9 +36,9 @@ def test_holes_in_the_target_do_not_count():
 
 
 def test_distributions_with_a_hole_do_not_count():
-    shares = torch.tensor([[0.3, 0.7], [torch.nan, 0.5], [1.0, 0.0]])
-    kept = F.cross_entropy(SCORES[[0, 2]], shares[[0, 2]])
-    torch.testing.assert_close(cross_entropy(SCORES, shares), kept)
+    soft = torch.tensor([[0.3, 0.7], [torch.nan, 0.5], [1.0, 0.0]])
+    kept = F.cross_entropy(SCORES[[0, 2]], soft[[0, 2]])
+    torch.testing.assert_close(cross_entropy(SCORES, soft), kept)
 
 
 @pytest.mark.parametrize("name", CRITERIA)
@@ -66,9 +66,9 @@ def test_places_can_be_left_out_as_well():
 
 def test_labels_can_be_smoothed():
     classes = torch.tensor([0, UNLABELLED, 1])
-    shares = torch.tensor([[0.9, 0.1], [torch.nan, 0.5], [0.1, 0.9]])
+    soft = torch.tensor([[0.9, 0.1], [torch.nan, 0.5], [0.1, 0.9]])
     smooth = criterion("cross_entropy", label_smoothing=0.2)
-    torch.testing.assert_close(smooth(SCORES, classes, None), cross_entropy(SCORES, shares))
+    torch.testing.assert_close(smooth(SCORES, classes, None), cross_entropy(SCORES, soft))
 
 
 @pytest.mark.parametrize("over", ["sequence", "batch", "everything"])

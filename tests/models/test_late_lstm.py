@@ -83,6 +83,15 @@ def test_dimensions_stay_in_the_range_of_the_task():
     assert found.max() <= 5
 
 
+def test_each_dimension_stays_in_its_own_range():
+    task = Task("dimensions", ("arousal", "mood"), ranges={"mood": (3.0, 7.0)})
+    huge = Signals({"a": Sequence(torch.randn(9, 5, 4) * 1e4, signals(9, 5)["a"].valid, 0.5)})
+    arousal, mood = LateLSTM(task, {"a": 4}).eval()(huge).scores.T
+    assert arousal.abs().max() <= 1
+    assert mood.min() >= 3
+    assert mood.max() <= 7
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 9), st.booleans(), st.integers(0, 4))
 def test_padding_behind_an_lstm(inputs, outputs, time, both_ways, more):

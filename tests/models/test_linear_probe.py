@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from mien.errors import NothingPresent
 from mien.missing import withhold
-from mien.models import LinearProbe, PersonBaseline, Task, create_model
+from mien.models import LinearProbe, Task, create_model
 from mien.models.linear_probe import Description, describe
 from mien.signals import Sequence, Signals
 
@@ -17,7 +17,6 @@ def probe(seed: int = 0) -> LinearProbe:
     torch.manual_seed(seed)
     model = create_model("linear_probe", task=TASK, modalities=SIZES)
     assert isinstance(model, LinearProbe)
-    model.trust.copy_(torch.tensor([0.7, 0.4]))
     return model.eval()
 
 
@@ -45,9 +44,9 @@ def test_one_modality_alone_keeps_its_own_probabilities():
     assert torch.equal(alone.scores, model(both).by_modality["video"])
 
 
-def test_two_modalities_are_a_weighted_product_of_experts():
+def test_two_modalities_are_a_product_of_experts():
     got = probe()(signals())
-    expected = 0.7 * got.by_modality["audio"] + 0.4 * got.by_modality["video"]
+    expected = got.by_modality["audio"] + got.by_modality["video"]
     torch.testing.assert_close(got.scores, expected)
 
 
@@ -114,42 +113,3 @@ def test_every_parameter_gets_a_gradient_and_loss_is_cross_entropy():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
     picked = prediction.scores.log_softmax(-1)[range(3), target]
     torch.testing.assert_close(loss, -picked.mean())
-
-
-def test_personal_baseline_standardises_what_it_was_fed():
-    torch.manual_seed(0)
-    first, second = torch.randn(7, 6) * 3 + 2, torch.randn(9, 6) * 3 + 2
-    baseline = PersonBaseline()
-    for part in (first, second):
-        baseline.add({"audio": Description(part, torch.ones(len(part), dtype=torch.bool))})
-    everything = Description(torch.cat([first, second]), torch.ones(16, dtype=torch.bool))
-    got = baseline.apply({"audio": everything})["audio"].values
-    torch.testing.assert_close(got.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
-    torch.testing.assert_close(got.std(0, correction=0), torch.ones(6), atol=1e-5, rtol=0)
-
-
-def test_personal_baseline_ignores_what_was_not_observed():
-    baseline = PersonBaseline()
-    values = torch.tensor([[1.0], [3.0], [1e6]])
-    here = torch.tensor([True, True, False])
-    baseline.add({"audio": Description(values, here)})
-    got = baseline.apply({"audio": Description(values[:2], here[:2])})["audio"].values
-    torch.testing.assert_close(got, torch.tensor([[-1.0], [1.0]]))
-
-
-def test_personal_baseline_makes_a_constant_feature_zero():
-    baseline = PersonBaseline()
-    constant = Description(torch.full((4, 1), 5.0), torch.ones(4, dtype=torch.bool))
-    baseline.add({"audio": constant})
-    assert baseline.apply({"audio": constant})["audio"].values.abs().max() == 0
-
-
-def test_the_order_of_the_modalities_leaves_the_trust_where_it_was():
-    task = Task("categories", ("a", "b"))
-    first = LinearProbe(task, {"audio": 3, "video": 3}).eval()
-    first.trust.copy_(torch.tensor([0.2, 3.0]))
-    second = LinearProbe(task, {"video": 3, "audio": 3}).eval()
-    second.load_state_dict(first.state_dict())
-    valid = torch.ones(2, 4, dtype=torch.bool)
-    given = Signals({n: Sequence(torch.randn(2, 4, 3), valid, 0.1) for n in ("audio", "video")})
-    assert torch.equal(first(given).scores, second(given).scores)

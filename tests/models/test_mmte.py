@@ -128,7 +128,7 @@ def test_decoder_and_its_gradient(layers, heads, modalities, time, cut, seed):
     valid = torch.rand(3, time, modalities) > 0.4
     wanted = [given_, *decoder.parameters()]
     weight = torch.randn(3, time, 8, dtype=torch.float64)
-    mine, shares = decoder(given_, valid)
+    mine, attention = decoder(given_, valid)
     theirs = plain(decoder, given_, valid, cut)
     assert torch.allclose(mine, theirs, atol=1e-12)
     found = torch.autograd.grad((mine * weight).sum(), wanted)
@@ -137,7 +137,7 @@ def test_decoder_and_its_gradient(layers, heads, modalities, time, cut, seed):
     )
     for one, other in zip(found, expected, strict=True):
         assert torch.allclose(one, other, atol=1e-10)
-    assert torch.allclose(shares.sum(dim=-1), valid.any(dim=-1).double())
+    assert torch.allclose(attention.sum(dim=-1), valid.any(dim=-1).double())
     state = decoder.begin(3)
     steps = [decoder.advance(state, given_[:, t], valid[:, t]) for t in range(time)]
     assert torch.allclose(torch.stack(steps, dim=1), mine, atol=1e-12)

@@ -18,11 +18,7 @@ from mien.models import (
     list_models,
     register_model,
 )
-from mien.models._options import module_options
 from mien.models._registry import MODELS
-from mien.models.feature_fusion import LstmFusion
-from mien.models.mmte import MMTEWithAMMTD
-from mien.models.sfav import LateTransformer
 from mien.plugins import load_plugin
 
 SIZES = {"audio": 74, "video": 35}
@@ -65,10 +61,11 @@ def test_an_unknown_option_says_which_there_are(name):
 
 
 def test_options_are_known_that_a_model_hands_on():
-    assert {"overlap", "tcn_kernel", "truncate"} <= set(module_options(MMTEWithAMMTD))
-    assert {"widths", "backbone", "heads"} <= set(module_options(LateTransformer))
-    assert {"hidden", "encoders", "width"} <= set(module_options(LstmFusion))
-    assert "fused" not in module_options(LstmFusion)
+    check_model_options("mmte_ammtd", {"overlap": 5, "tcn_kernel": 3, "truncate": 7})
+    check_model_options("sfav_lt", {"widths": {}, "backbone": None, "heads": 2})
+    check_model_options("lstm_fusion", {"hidden": 8, "encoders": None, "width": 6})
+    with pytest.raises(OptionError, match="fused"):  # what only the base is told
+        check_model_options("lstm_fusion", {"fused": 8})
 
 
 @pytest.mark.parametrize("name", sorted(PROMISED))

@@ -5,7 +5,7 @@ import pytest
 
 from mien.errors import OutputError
 from mien.recognition.outputs import OutputFolder
-from timelines import timeline
+from timelines import dimension_timeline, timeline, wordy_timeline
 
 
 def names(folder: Path) -> list[str]:
@@ -65,7 +65,7 @@ def test_a_recording_called_summary_leaves_the_summary_alone(tmp_path):
     folder.write(timeline(), Path("summary.mp4"), ["csv"])
     folder.write_summary(timeline().summary())
     assert names(tmp_path) == ["summary-2.csv", "summary.csv"]
-    assert "face_seconds" in pd.read_csv(tmp_path / "summary.csv").columns
+    assert "video_seconds" in pd.read_csv(tmp_path / "summary.csv").columns
 
 
 def test_a_summary_keeps_the_rows_of_other_files(tmp_path):
@@ -101,3 +101,15 @@ def test_a_damaged_index_is_a_typed_error(tmp_path, content):
     (tmp_path / ".mien.json").write_text(content)
     with pytest.raises(OutputError, match="remove it"):
         OutputFolder(tmp_path)
+
+
+def test_a_summary_takes_models_of_both_kinds_and_any_words(tmp_path):
+    rows = wordy_timeline("NA").summary().assign(emotion="01", person="nan")
+    for summary in (rows, dimension_timeline("b.mp4").summary(), timeline("c.mp4").summary()):
+        OutputFolder(tmp_path).write_summary(summary)
+    text = (tmp_path / "summary.csv").read_text("utf-8").splitlines()
+    assert text[1].startswith("NA,nan,0.000,4.000,01,")
+    table = pd.read_csv(tmp_path / "summary.csv", keep_default_na=False, na_values=[""])
+    assert table["file"].tolist() == ["NA", "b.mp4", "c.mp4", "c.mp4"]
+    assert table["dominance"].notna().tolist() == [False, True, False, False]
+    assert table["p_wide awake"].notna().tolist() == [True, False, False, False]

@@ -217,15 +217,10 @@ def _opened(folder: Path, where: Places) -> Run:
 
 
 def _protocol(said: str) -> Protocol:
-    parsed = yaml.safe_load(said)
     try:
-        return _PROTOCOL.validate_python({"name": parsed} if isinstance(parsed, str) else parsed)
+        return _PROTOCOL.validate_python(yaml.safe_load(said))
     except ValidationError as error:
-        problem = error.errors()[0]
-        expected = problem.get("ctx", {}).get("expected_tags", "")
-        raise OptionError(
-            f"{said} is no protocol: {problem['msg']}", advice=f"choose from {expected}"
-        ) from error
+        raise OptionError(f"{said} is no protocol: {error.errors()[0]['msg']}") from error
 
 
 def compare(

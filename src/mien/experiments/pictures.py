@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from mien.errors import OptionError
 from mien.evaluation import figures
-from mien.evaluation.categories import confusion
+from mien.evaluation.categories import confusion_matrix
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import rank_models
@@ -89,7 +89,7 @@ def _curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[s
         for (condition, treatment), part in of.groupby(["condition", "treatment"], sort=False):
             yield (
                 " ".join(filter(None, (protocol, str(condition), str(treatment), dimension))),
-                figures.degradation(
+                figures.draw_degradation(
                     part,
                     level="level",
                     value="value",
@@ -109,25 +109,25 @@ def _entropies(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             for modality, rows in part.groupby("condition", sort=False)
         }
         title = f"{model}; trained with {treatment}"
-        yield f"entropy {model} {treatment}", figures.entropy_by_layer(layers, title=title)
+        yield f"entropy {model} {treatment}", figures.draw_entropy_by_layer(layers, title=title)
 
 
 def _responses(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for (model, treatment), part in group.groupby(["model", "treatment"], sort=False):
         means = part.groupby(["metric", "condition", "level"], dropna=False, sort=False)["value"]
         table = means.mean().reset_index()
-        shares = table[table["metric"] == "share"]
-        right = table[table["metric"] == "told right"]
+        shares = table[table["metric"] == "fraction"]
+        right = table[table["metric"] == "correct"]
         told = {str(c): float(v) for c, v in zip(right["condition"], right["value"], strict=True)}
         by = {
             str(c): rows["value"].to_numpy() for c, rows in shares.groupby("condition", sort=False)
         }
         yield (
             f"response {model} {treatment}",
-            figures.response_times(
+            figures.draw_response_times(
                 by,
                 ends=np.unique(shares["level"]),
-                told=told,
+                correct=told,
                 title=f"{model}; trained with {treatment}",
             ),
         )
@@ -154,7 +154,7 @@ def _ranks(metric: str, results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             title = f"{METRICS[metric].title}, {condition}; trained with {treatment}"
             yield (
                 f"ranks {condition} {treatment}",
-                figures.critical_difference_diagram(ranks, title=title),
+                figures.draw_critical_differences(ranks, title=title),
             )
 
 
@@ -169,9 +169,12 @@ def _confusions(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
         answers = answers[answers["target"].isin(names)]
         scores = torch.tensor(answers[[f"score_{name}" for name in names]].to_numpy())
         gold = torch.tensor([names.index(target) for target in answers["target"]])
-        counts = confusion(scores, gold)
+        counts = confusion_matrix(scores, gold)
         title = f"{model}; trained with {treatment}"
-        yield f"confusion {model} {treatment}", figures.confusion_matrix(counts, names, title=title)
+        yield (
+            f"confusion {model} {treatment}",
+            figures.draw_confusion_matrix(counts, names, title=title),
+        )
 
 
 def _traces(
@@ -211,7 +214,7 @@ def _sessions(
 def _trace(found: Sequence[tuple[Run, pd.DataFrame]], name: str, title: str) -> Figure:
     owners = [(run, table) for run, table in found if f"{_GOLD}{name}" in table][:MOST_TRACES]
     run, table = owners[0]
-    return figures.traces(
+    return figures.draw_traces(
         table[f"{_GOLD}{name}"].to_numpy(),
         {run.entry.called: table[f"score_{name}"].to_numpy() for run, table in owners},
         hop=min(run.source.shape().hops.values()),

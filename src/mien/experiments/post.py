@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets import Example
-from mien.evaluation.postprocess import PostProcessing as Chain
+from mien.evaluation.postprocess import PostProcessor as Chain
 from mien.evaluation.postprocess import fit
 from mien.evaluation.predict import Answers, predict
 from mien.experiments.spec import PostProcessing

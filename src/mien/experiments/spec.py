@@ -17,7 +17,7 @@ from pydantic import (
 from mien.datasets import AnyDataSet
 from mien.errors import MienError
 from mien.evaluation.measures import METRICS
-from mien.evaluation.postprocess import STEPS, Step
+from mien.evaluation.postprocess import STEPS, PostProcessingStep
 from mien.evaluation.protocols import AnyProtocol
 from mien.missing import create_operation
 from mien.models import list_models
@@ -138,7 +138,7 @@ class PostProcessing(Settings):
         steps: those that may be used; see `mien.evaluation.postprocess`.
     """
 
-    steps: tuple[Step, ...] = STEPS
+    steps: tuple[PostProcessingStep, ...] = STEPS
 
 
 class Reported(Settings):

@@ -43,7 +43,7 @@ def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
         if len(known):
             owners = list(known["fold"]) if many else None
             found = summarize(known["value"], seed=_BOOTSTRAP_SEED, people=owners)
-            row |= {"runs": found.count, "mean": found.mean, "deviation": found.deviation}
+            row |= {"runs": found.count, "mean": found.mean, "deviation": found.std}
             row |= {"low": found.low, "high": found.high}
         else:
             row |= {"runs": 0, **dict.fromkeys(("mean", "deviation", "low", "high"), math.nan)}

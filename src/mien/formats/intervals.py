@@ -1,7 +1,8 @@
 """Timelines as captions (WebVTT) and as tiers of annotation (TextGrid).
 
-Both tell of stretches in which a person's most probable emotion stays the same, and both belong to
-one recording.
+Of a model with labels, both tell of stretches in which a person's most probable label stays the
+same; of a model of dimensions only, of averages over about a second each. Both belong to one
+recording.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import BinaryIO, NamedTuple
 import pandas as pd
 
 from mien.errors import OptionError
+from mien.formats._registry import Format, register_format
 from mien.timeline import Timeline
+
+_AVERAGED_S = 1.0  # shorter captions cannot be read
 
 
 class Interval(NamedTuple):
@@ -24,26 +28,67 @@ class Interval(NamedTuple):
     text: str
 
 
-def write_vtt(timeline: Timeline, file: BinaryIO) -> None:
-    """Write captions (W3C WebVTT): ``<v person>emotion confidence``, in order of time.
+class _Caption(NamedTuple):
+    """What is said of a person in a stretch of time; seconds."""
 
-    The confidence is the mean over the stretch.
+    start: float
+    end: float
+    person: str
+    text: str
+
+
+def write_vtt(timeline: Timeline, file: BinaryIO) -> None:
+    """Write captions (W3C WebVTT), in order of time: ``<v person>label confidence``.
+
+    The confidence is averaged over the stretch. Of dimensions only: ``<v person>name value, …``.
 
     Raises:
         OptionError: the timeline holds several recordings.
     """
     name = _only_recording(timeline)
-    runs = sorted(timeline.runs(), key=lambda run: (run.start, run.end))
     blocks = [
         "WEBVTT",
         f"NOTE {_escaped(f'{name}, read by mien, model {timeline.metadata.model}')}",
     ]
-    for run in runs:
-        start, end = _milliseconds(run.start), _milliseconds(run.end)
+    for caption in sorted(_captions(timeline), key=lambda caption: caption[:2]):
+        start, end = _milliseconds(caption.start), _milliseconds(caption.end)
         if start < end:
-            text = f"<v {_escaped(run.person)}>{run.emotion} {run.confidence:.2f}"
+            text = f"<v {_escaped(caption.person)}>{_escaped(caption.text)}"
             blocks.append(f"{_clock(start)} --> {_clock(end)}\n{text}")
     file.write(("\n\n".join(blocks) + "\n").encode())
+
+
+def _captions(timeline: Timeline) -> list[_Caption]:
+    if timeline.metadata.labels:
+        return [
+            _Caption(one.start, one.end, one.person, f"{one.emotion} {one.confidence:.2f}")
+            for one in timeline.segments()
+        ]
+    averages = _averages(timeline)
+    names = list(timeline.metadata.dimensions)
+    texts = [
+        ", ".join(f"{name} {value:z.2f}" for name, value in zip(names, values, strict=True))
+        for values in averages[names].to_numpy(float)
+    ]
+    spans = zip(averages["start"], averages["end"], averages["person"], texts, strict=True)
+    return [_Caption(start, end, person, text) for start, end, person, text in spans]
+
+
+def _averages(timeline: Timeline) -> pd.DataFrame:
+    """Average the dimensions over observed steps that follow one another, about a second each.
+
+    Returns:
+        ``person``, ``start``, ``end`` and a column for each dimension.
+    """
+    names = list(timeline.metadata.dimensions)
+    rows = timeline.frame[timeline.observed]
+    gap = (rows["start"] - rows.groupby("person", sort=False)["end"].shift()).abs().gt(1e-3)
+    keys = [rows["person"], gap.cumsum(), (rows["start"] + 1e-6) // _AVERAGED_S]
+    groups = rows.groupby(keys, sort=False)
+    averages = groups[names].mean()
+    averages["start"], averages["end"] = groups["start"].min(), groups["end"].max()
+    averages["person"] = groups["person"].first()
+    return averages.reset_index(drop=True)
 
 
 def _clock(milliseconds: int) -> str:
@@ -63,8 +108,9 @@ def _one_line(text: str) -> str:
 def write_textgrid(timeline: Timeline, file: BinaryIO) -> None:
     """Write a TextGrid (Praat's long text format, UTF-8), which Praat and ELAN open.
 
-    Three tiers a person: ``PERSON emotion``, ``PERSON face`` and ``PERSON voice``. Intervals cover
-    the whole recording; empty ones are those in which nothing was observed.
+    Tiers of each person: ``PERSON emotion``, or one for each dimension of a model that has no
+    labels; then one for each modality, ``PERSON face`` and ``PERSON voice``. Intervals cover the
+    whole recording; empty ones are those in which nothing was observed.
 
     Raises:
         OptionError: the timeline holds several recordings.
@@ -72,7 +118,7 @@ def write_textgrid(timeline: Timeline, file: BinaryIO) -> None:
     name = _only_recording(timeline)
     ends = [timeline.metadata.recordings[name].duration, *timeline.frame["end"]]
     last = max(1, *(_milliseconds(end) for end in ends))
-    tiers = _tiers(timeline) or [("emotion", [])]
+    tiers = _tiers(timeline) or [("nobody", [])]
     lines = [
         'File type = "ooTextFile"',
         'Object class = "TextGrid"',
@@ -89,18 +135,34 @@ def write_textgrid(timeline: Timeline, file: BinaryIO) -> None:
 
 
 def _tiers(timeline: Timeline) -> list[tuple[str, list[Interval]]]:
-    runs = timeline.runs()
+    metadata = timeline.metadata
+    scores = _scores(timeline)
     tiers = []
     for person, rows in timeline.frame.groupby("person", sort=False):
-        emotions = [
-            Interval(_milliseconds(run.start), _milliseconds(run.end), run.emotion)
-            for run in runs
-            if run.person == person
-        ]
-        tiers.append((f"{person} emotion", emotions))
-        tiers.append((f"{person} face", _presence(rows[rows["video"]], "face")))
-        tiers.append((f"{person} voice", _presence(rows[rows["audio"]], "voice")))
+        for title, table in scores.items():
+            own = table[table["person"] == person]
+            columns = (own["start"], own["end"], own["text"])
+            intervals = [
+                Interval(_milliseconds(start), _milliseconds(end), text)
+                for start, end, text in zip(*columns, strict=True)
+            ]
+            tiers.append((f"{person} {title}", intervals))
+        for modality in metadata.modalities:
+            evidence = metadata.evidence(modality)
+            tiers.append((f"{person} {evidence}", _presence(rows[rows[modality]], evidence)))
     return tiers
+
+
+def _scores(timeline: Timeline) -> dict[str, pd.DataFrame]:
+    """By title of a tier: ``person``, ``start``, ``end`` and ``text`` of its intervals."""
+    if timeline.metadata.labels:
+        columns = ("file", "person", "start", "end", "text", "confidence")
+        return {"emotion": pd.DataFrame(timeline.segments(), columns=columns)}
+    averages = _averages(timeline)
+    return {
+        name: averages.assign(text=[f"{value:z.2f}" for value in averages[name]])
+        for name in timeline.metadata.dimensions
+    }
 
 
 def _presence(rows: pd.DataFrame, text: str) -> list[Interval]:
@@ -167,3 +229,7 @@ def _only_recording(timeline: Timeline) -> str:
             advice="save each recording by itself, or choose csv, parquet, json or html",
         )
     return names[0]
+
+
+register_format("vtt", Format(".vtt", "captions for a video player", write_vtt))
+register_format("textgrid", Format(".TextGrid", "tiers for Praat and ELAN", write_textgrid))

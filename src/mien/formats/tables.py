@@ -6,141 +6,116 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from functools import partial
+from itertools import takewhile
 from typing import Any, BinaryIO, NoReturn
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mien import schema
-from mien.timeline import BOOLEAN_COLUMNS, TEXT_COLUMNS, Metadata, Recording, Timeline
+from mien.formats._registry import Format, register_format
+from mien.formats.separated import write_separated
+from mien.metadata import UNKNOWN, Dimension, Metadata, RecordingInfo, describe_columns
+from mien.timeline import Timeline
 
 _PARQUET_KEY = b"mien"
-_UNKNOWN = "unknown"
-_SECONDS = ("start", "end", "face_seconds", "voice_seconds", "seconds")
-_DESCRIPTIONS = {
-    "file": ("", "the recording"),
-    "person": ("", "who, one name throughout the recording"),
-    "start": ("s", "start of the step, from the start of the recording"),
-    "end": ("s", "end of the step"),
-    "audio": ("", "a voice was observed in the step"),
-    "video": ("", "a face was observed in the step"),
-    "emotion": ("", "the most probable emotion; missing where nothing was observed"),
-    "confidence": ("1", "probability of that emotion, 0 to 1"),
-    "face_x": ("1", "left edge of the face, fraction of the picture's width"),
-    "face_y": ("1", "upper edge of the face, fraction of the picture's height"),
-    "face_width": ("1", "width of the face, fraction of the picture's width"),
-    "face_height": ("1", "height of the face, fraction of the picture's height"),
-    "face_quality": ("1", "how well the face could be seen, 0 to 1"),
-}
+_LEADING = schema.timeline_columns(modalities=())
+_BOOLEANS = {"true": True, "false": False}  # spreadsheets write them in capitals
 
 
-def describe_columns(metadata: Metadata) -> dict[str, dict[str, str]]:
-    """Unit and meaning of every column of a timeline.
-
-    Returns:
-        By column: ``{"unit": …, "description": …}``; the unit is ``s``, ``1`` for a pure number,
-        or empty for what is no number.
-    """
-    described = dict(_DESCRIPTIONS)
-    for emotion in metadata.emotions:
-        described[schema.probability_column(emotion)] = ("1", f"probability of {emotion}, 0 to 1")
-    for name, source in metadata.dimensions.items():
-        described[name] = ("1", f"{name}, -1 to 1; {source}")
-    columns = schema.timeline_columns(metadata.emotions)
-    return {
-        name: dict(zip(("unit", "description"), described[name], strict=True)) for name in columns
-    }
+def write_rows(timeline: Timeline, file: BinaryIO, *, separator: str) -> None:
+    """Write the rows of a timeline as text; see `mien.formats.separated.write_separated`."""
+    write_separated(timeline.frame, file, separator=separator)
 
 
-def write_separated(timeline: Timeline, file: BinaryIO, *, separator: str) -> None:
-    """Write the rows of a timeline as text; see `write_separated_table`."""
-    write_separated_table(timeline.frame, file, separator=separator)
-
-
-def write_separated_table(table: pd.DataFrame, file: BinaryIO, *, separator: str) -> None:
-    """Write a table as separated text; the same table always gives the same bytes.
-
-    UTF-8, lines end in a line feed, quotes only where needed (RFC 4180); seconds with 3 decimals,
-    other numbers with 5; ``true`` and ``false``; what is missing is empty. A file name that begins
-    with ``=``, ``+``, ``-`` or ``@`` is written as it is, for with a prefix it would no longer be
-    that file's name. A spreadsheet may take it for a formula: import tables about files of
-    strangers as text.
-    """
-    columns = [[name, *_texts(table[name])] for name in table.columns]
-    quoted = [[_quoted(text, separator) for text in column] for column in columns]
-    lines = (separator.join(fields) + "\n" for fields in zip(*quoted, strict=True))
-    file.write("".join(lines).encode())
-
-
-def _quoted(text: str, separator: str) -> str:
-    # Not by csv.writer: it leaves a bare carriage return unquoted where lines end otherwise.
-    if any(character in text for character in (separator, '"', "\r", "\n")):
-        return '"' + text.replace('"', '""') + '"'
-    return text
-
-
-def _texts(column: pd.Series) -> list[str]:
-    if pd.api.types.is_bool_dtype(column):
-        return ["true" if value else "false" for value in column]
-    if pd.api.types.is_float_dtype(column):
-        decimals = 3 if column.name in _SECONDS else 5
-        return ["" if np.isnan(value) else f"{value:z.{decimals}f}" for value in column]
-    return ["" if pd.isna(value) else str(value) for value in column]
-
-
-def read_separated(file: BinaryIO, *, separator: str) -> Timeline:
+def read_rows(file: BinaryIO, *, separator: str) -> Timeline:
     """Read the rows of a timeline; what the text does not hold is called ``unknown``.
 
     Raises:
         ValueError: the text is no timeline.
+        OptionError: it names columns that cannot stand beside each other.
         csv.Error: the text is no table.
     """
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     header, *lines = list(csv.reader(text, delimiter=separator, strict=True)) or [[]]
-    emotions = tuple(name.removeprefix("p_") for name in header if name.startswith("p_"))
-    if not emotions or tuple(header) != schema.timeline_columns(emotions):
-        raise ValueError("the first line does not name the columns of a timeline")
+    if len(set(header)) != len(header):
+        raise ValueError("a column stands there twice")
     if any(len(line) != len(header) for line in lines):
         raise ValueError("a line has too many or too few fields")
-    columns = dict(zip(header, map(list, zip(*lines, strict=True)), strict=True)) if lines else {}
-    frame = pd.DataFrame({name: _typed(name, columns.get(name, [])) for name in header})
-    return Timeline(frame, _metadata_of(frame, emotions))
+    values = zip(*lines, strict=True) if lines else ([] for _ in header)
+    columns = {name: list(texts) for name, texts in zip(header, values, strict=True)}
+    said = _said_by(columns)
+    frame = pd.DataFrame(
+        {name: _typed(name, texts, said["modalities"]) for name, texts in columns.items()}
+    )
+    metadata = Metadata(
+        mien_version=UNKNOWN,
+        model=UNKNOWN,
+        per=None,
+        window=None,
+        hop=None,
+        recordings=_recordings(frame, said["modalities"]),
+        **said,
+    )
+    return Timeline(frame, metadata)
 
 
-def _typed(name: str, texts: list[str]) -> pd.Series:
-    if name in BOOLEAN_COLUMNS:
-        # Spreadsheets write booleans in capitals.
-        values = {"true": True, "false": False}
-        unknown = [text for text in texts if text.lower() not in values]
+def _said_by(columns: Mapping[str, list[str]]) -> dict[str, Any]:
+    """Tell labels, dimensions, modalities and faces from the columns of a table.
+
+    Raises:
+        ValueError: these are not the columns of a timeline.
+    """
+    names = list(columns)
+    faces = names[-len(schema.FACE_COLUMNS) :] == list(schema.FACE_COLUMNS)
+    middle = names[len(_LEADING) : -len(schema.FACE_COLUMNS) if faces else None]
+    labels: list[str] = []
+    if "emotion" in middle:
+        place = middle.index("emotion")
+        modalities, (_, *scores) = middle[:place], middle[place:]
+        labels = [name[2:] for name in takewhile(lambda name: name[:2] == "p_", scores[1:])]
+        dimensions = scores[1 + len(labels) :]
+    else:
+        modalities = list(takewhile(lambda name: _is_modality(name, columns[name]), middle))
+        dimensions = middle[len(modalities) :]
+    expected = schema.timeline_columns(labels, dimensions, modalities, faces=faces)
+    if not modalities or tuple(names) != expected:
+        raise ValueError("the first line does not name the columns of a timeline")
+    return {
+        "labels": tuple(labels),
+        "dimensions": dict.fromkeys(dimensions, Dimension(source=UNKNOWN, low=None, high=None)),
+        "modalities": tuple(modalities),
+        "faces": faces,
+    }
+
+
+def _is_modality(name: str, texts: list[str]) -> bool:
+    """Tell whether a column says what was observed; of a table without rows, by its name."""
+    return texts[0].lower() in _BOOLEANS if texts else name in schema.MODALITIES
+
+
+def _typed(name: str, texts: list[str], modalities: tuple[str, ...]) -> pd.Series:
+    if name in modalities:
+        unknown = [text for text in texts if text.lower() not in _BOOLEANS]
         if unknown:
             raise ValueError(f"{name} must be true or false, not {unknown[0]!r}")
-        return pd.Series([values[text.lower()] for text in texts], dtype=bool)
-    if name in TEXT_COLUMNS:
+        return pd.Series([_BOOLEANS[text.lower()] for text in texts], dtype=bool)
+    if name in schema.TEXT_COLUMNS:
         return pd.Series([text or None for text in texts], dtype=object)
     return pd.Series([float(text or "nan") for text in texts], dtype="float64")
 
 
-def _metadata_of(frame: pd.DataFrame, emotions: tuple[str, ...]) -> Metadata:
-    """What can be told from a table that came without metadata."""
-    recordings = {
-        str(file): Recording(
+def _recordings(frame: pd.DataFrame, modalities: tuple[str, ...]) -> dict[str, RecordingInfo]:
+    """Tell what can be told of the recordings from rows alone."""
+    return {
+        str(file): RecordingInfo(
             duration=float(rows["end"].max()),
-            has_audio=bool(rows["audio"].any()),
-            has_video=bool(rows["video"].any()),
+            modalities=tuple(name for name in modalities if rows[name].any()),
         )
         for file, rows in frame.groupby("file", sort=False)
     }
-    return Metadata(
-        mien_version=_UNKNOWN,
-        model=_UNKNOWN,
-        emotions=emotions,
-        window=None,
-        hop=None,
-        dimensions=dict.fromkeys(schema.DIMENSIONS, _UNKNOWN),
-        recordings=recordings,
-    )
 
 
 def write_parquet(timeline: Timeline, file: BinaryIO) -> None:
@@ -149,7 +124,7 @@ def write_parquet(timeline: Timeline, file: BinaryIO) -> None:
     The schema's metadata key ``mien`` holds the timeline's metadata as JSON.
     """
     fields = [
-        pa.field(name, _arrow_type(name), metadata=described)
+        pa.field(name, _arrow_type(name, timeline.metadata), metadata=described)
         for name, described in describe_columns(timeline.metadata).items()
     ]
     arrays = [
@@ -159,10 +134,10 @@ def write_parquet(timeline: Timeline, file: BinaryIO) -> None:
     pq.write_table(pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=metadata)), file)
 
 
-def _arrow_type(column: str) -> pa.DataType:
-    if column in BOOLEAN_COLUMNS:
+def _arrow_type(column: str, metadata: Metadata) -> pa.DataType:
+    if column in metadata.modalities:
         return pa.bool_()
-    return pa.string() if column in TEXT_COLUMNS else pa.float64()
+    return pa.string() if column in schema.TEXT_COLUMNS else pa.float64()
 
 
 def read_parquet(file: BinaryIO) -> Timeline:
@@ -220,13 +195,14 @@ def read_json(file: BinaryIO) -> Timeline:
     if not isinstance(parts, Mapping):
         raise TypeError("it holds no object")
     metadata = Metadata.model_validate(parts["metadata"])
-    columns = schema.timeline_columns(metadata.emotions)
-    frame = pd.DataFrame({name: _of_rows(name, parts["rows"]) for name in columns})
+    rows = parts["rows"]
+    frame = pd.DataFrame({name: _of_rows(name, rows, metadata) for name in metadata.columns})
     return Timeline(frame, metadata)
 
 
-def _of_rows(name: str, rows: list[dict[str, Any]]) -> pd.Series:
-    kind = bool if name in BOOLEAN_COLUMNS else object if name in TEXT_COLUMNS else "float64"
+def _of_rows(name: str, rows: list[dict[str, Any]], metadata: Metadata) -> pd.Series:
+    text = name in schema.TEXT_COLUMNS
+    kind = bool if name in metadata.modalities else object if text else "float64"
     values = [row[name] for row in rows]
     allowed = bool if kind is bool else (str if kind is object else float, int, type(None))
     wrong = [value for value in values if not isinstance(value, allowed)]
@@ -237,3 +213,36 @@ def _of_rows(name: str, rows: list[dict[str, Any]]) -> pd.Series:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+register_format(
+    "csv",
+    Format(
+        ".csv",
+        "a table that every program opens",
+        partial(write_rows, separator=","),
+        partial(read_rows, separator=","),
+    ),
+)
+register_format(
+    "tsv",
+    Format(
+        ".tsv",
+        "the same with tabs instead of commas",
+        partial(write_rows, separator="\t"),
+        partial(read_rows, separator="\t"),
+    ),
+)
+register_format(
+    "parquet",
+    Format(
+        ".parquet",
+        "an exact table with units and metadata, small and fast to read",
+        write_parquet,
+        read_parquet,
+    ),
+)
+register_format(
+    "json",
+    Format(".json", "an exact table for programs that read text", write_json, read_json),
+)

@@ -26,13 +26,13 @@ def check_heads(width: int, heads: int) -> None:
 
 
 def split_heads(values: Tensor, heads: int) -> Tensor:
-    """``(batch, time, width)`` to ``(batch, heads, time, width / heads)``, consecutive chunks."""
+    """Split ``(batch, time, width)`` into ``(batch, heads, time, width / heads)``, in chunks."""
     batch, time, width = values.shape
     return values.reshape(batch, time, heads, width // heads).transpose(1, 2)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tensor:
-    """Values averaged by the similarity of their keys to each query.
+    """Average values by the similarity of their keys to each query.
 
     Args:
         queries: ``(batch, heads, steps, size)``.
@@ -56,7 +56,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, valid: Tensor) -> Tens
 
 
 def similarities(queries: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
-    """The attention map itself: how much of each query's attention goes to each key.
+    """Compute the attention map: how much of each query's attention goes to each key.
 
     Args:
         queries: ``(batch, heads, steps, size)``.
@@ -135,7 +135,7 @@ class CrossBlock(nn.Module):
         self.normalise = nn.LayerNorm(width)
 
     def attend(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
-        """As `CrossModalAttention.forward`, normalised before and with the residual if it is on."""
+        """Attend as `CrossModalAttention`, normalised before and with the residual if it is on."""
         found = self.attention(self.normalise_queries(sequence), self.normalise_keys(other), valid)
         return sequence + found if self.residual else cast(Tensor, found)
 
@@ -163,7 +163,7 @@ class CrossTransformer(CrossBlock):
         )
 
     def forward(self, sequence: Tensor, other: Tensor, valid: Tensor) -> Tensor:
-        """As `CrossModalAttention.forward`."""
+        """Transform; arguments as of `CrossModalAttention.forward`."""
         found = self.attend(sequence, other, valid)
         out: Tensor = found + self.perceptron(self.normalise(found))
         return out
@@ -206,6 +206,6 @@ class MutualAttention(nn.Module):
             ``(batch, time)``, weights of the other's steps, which sum to the number of valid steps.
         """
         queries = split_heads(self.queries(sequence), self.heads)
-        shares = similarities(queries, split_heads(self.keys(other), self.heads), other_valid)
-        asked = torch.where(valid.unsqueeze(-1), shares.mean(dim=1), 0.0)
+        weights = similarities(queries, split_heads(self.keys(other), self.heads), other_valid)
+        asked = torch.where(valid.unsqueeze(-1), weights.mean(dim=1), 0.0)
         return asked.sum(dim=1)

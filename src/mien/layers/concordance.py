@@ -43,7 +43,7 @@ def ccc(
     ddof: int = 0,
     undefined: float = float("nan"),
 ) -> Tensor:
-    """Concordance correlation coefficient.
+    """Compute the concordance correlation coefficient.
 
     ``2 s_xy / (s_xx + s_yy + (mean_x - mean_y) ** 2)`` with variances divided by ``N - ddof``. One
     constant series, or two different ones, agree by exactly 0.
@@ -73,7 +73,7 @@ def ccc(
 def ccc_loss(
     prediction: Tensor, target: Tensor, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
-    """``1 - ccc`` (population), meant over all series that can be scored.
+    """Compute ``1 - ccc`` (population), averaged over all series that can be scored.
 
     Series without two valid steps, or whose prediction and target are the same constant, are left
     out of the mean; if that is all of them the loss is 1 and has no slope.
@@ -97,7 +97,7 @@ def ccc_loss(
 
 
 def find_known(target: Tensor, valid: Tensor | None) -> Tensor:
-    """Where a step counts: it has a label and nothing says otherwise."""
+    """Find where a step counts: it has a label and nothing says otherwise."""
     labelled = ~target.isnan()
     return labelled if valid is None else labelled & valid
 
@@ -105,7 +105,7 @@ def find_known(target: Tensor, valid: Tensor | None) -> Tensor:
 def moments(
     prediction: Tensor, target: Tensor, dim: int, valid: Tensor | None, ddof: int
 ) -> Moments:
-    """Moments of two series; deviations are exact for constants.
+    """Compute moments of two series; differences from the mean are exact for constants.
 
     Args:
         prediction: any shape.

@@ -38,7 +38,7 @@ Scale = Literal["head", "width"]
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Sines and cosines of positions, interleaved (Vaswani et al. 2017, section 3.5).
+    """Compute sines and cosines of positions, interleaved (Vaswani et al. 2017, section 3.5).
 
     Args:
         positions: ``(steps,)`` floating point; may be negative.
@@ -211,7 +211,7 @@ class ConvolutionModule(nn.Module):
 
 
 class ConformerBlock(nn.Module):
-    """One block, equation 1 of the paper; see the head of this file.
+    """One block, equation 1 of the paper; see the module docstring.
 
     Args:
         width: feature size.
@@ -256,7 +256,7 @@ class ConformerBlock(nn.Module):
         return self.stages(x, valid)["y"]
 
     def stages(self, x: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
-        """The output ``y`` and everything on the way to it, each of the shape of x.
+        """Compute the output ``y`` and everything on the way to it, each of the shape of x.
 
         Args:
             x: as in `forward`.

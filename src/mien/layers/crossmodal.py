@@ -38,7 +38,7 @@ RUN = 64  # queries that are masked together
 
 
 def sinusoids(time: int, width: int, like: Tensor) -> Tensor:
-    """Positions 1 to `time`, ``(time, width)``: sines in the first half, cosines in the second.
+    """Compute positions 1 to `time`, ``(time, width)``: sines in one half, cosines in the other.
 
     Frequencies fall geometrically from 1 to 1/10000 radians a step; an odd width ends in a zero.
     """
@@ -68,7 +68,7 @@ class Sight:
     reach: int | None = None
 
     def of_query(self, index: Tensor, keys: int) -> Sight:
-        """The row of one query per item."""
+        """Take the row of one query per item."""
         if self.triangular:
             later = torch.arange(keys, device=index.device) > index.unsqueeze(1)
             row = torch.zeros(later.shape, device=index.device).masked_fill(later, -math.inf)
@@ -83,7 +83,7 @@ class Sight:
 
 
 def sight(query: Steps, memory: Steps, *, causal: bool) -> Sight:
-    """Which steps of `memory` each step of `query` may attend to; see the head of this file."""
+    """Find which steps of `memory` each step of `query` may attend to."""
     complete = bool(memory.valid.all()) and (not causal or bool(query.valid[:, -1].all()))
     asked, answers = query.valid.shape[1], memory.valid.shape[1]
     if complete and (not causal or asked == answers):
@@ -105,7 +105,7 @@ def sight(query: Steps, memory: Steps, *, causal: bool) -> Sight:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, seen: Sight, rate: float = 0.0) -> Tensor:
-    """Scaled dot-product attention, ``(batch, heads, queries, size)``.
+    """Attend by scaled dot products, ``(batch, heads, queries, size)``.
 
     A mask or a dropout keeps the kernel from leaving out what a causal query cannot see; a few
     runs of queries, each with the keys in its reach, save half of that work and memory.
@@ -166,7 +166,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, query: Tensor, memory: Tensor, seen: Sight) -> Tensor:
-        """``(batch, queries, width)`` from these and ``(batch, keys, width)``."""
+        """Attend: ``(batch, queries, width)`` from these and ``(batch, keys, width)``."""
         width = query.shape[-1]
         if query is memory:
             parts = list(F.linear(query, self.in_weight, self.in_bias).chunk(3, dim=-1))
@@ -206,7 +206,7 @@ class Dropouts:
 
     @staticmethod
     def of(changes: Mapping[str, float] | None) -> Dropouts:
-        """The defaults with changes by name.
+        """Change the defaults by name.
 
         Raises:
             OptionError: there is no dropout of that name.
@@ -238,7 +238,7 @@ class Normalisation(nn.LayerNorm):
 
 
 class CrossmodalLayer(nn.Module):
-    """One layer; see the head of this file.
+    """One layer; see the module docstring.
 
     Args:
         width: of queries and memory.
@@ -264,7 +264,7 @@ class CrossmodalLayer(nn.Module):
     def forward(
         self, x: Tensor, memory: Tensor | None, seen: Sight, only: Tensor | None = None
     ) -> Tensor:
-        """Queries ``(batch, queries, width)`` after attending to a memory, or to themselves.
+        """Let queries ``(batch, queries, width)`` attend to a memory, or to themselves.
 
         Args:
             x: queries.
@@ -295,7 +295,7 @@ class CrossmodalTransformer(nn.Module):
         width: of queries and memory.
         heads: of each attention.
         layers: how many.
-        causal: whether a step sees only what is not later; see the head of this file.
+        causal: whether a step sees only what is not later; see the module docstring.
         positions: whether positions are added.
         blend: residuals of AuxFormer.
         unposition_zeros: steps whose first channel is exactly zero get no position.
@@ -323,7 +323,7 @@ class CrossmodalTransformer(nn.Module):
         self.norm = Normalisation(width)
 
     def forward(self, query: Steps, memory: Steps | None = None, *, last: bool = False) -> Tensor:
-        """The query's steps ``(batch, queries, width)``, informed by the memory.
+        """Inform the query's steps ``(batch, queries, width)`` by the memory.
 
         Args:
             query: what is asked.
@@ -342,7 +342,7 @@ class CrossmodalTransformer(nn.Module):
         return normed
 
     def embed(self, steps: Steps) -> Tensor:
-        """Scaled values plus positions, ``(batch, time, width)``."""
+        """Scale values and add positions, ``(batch, time, width)``."""
         values = steps.values
         x = math.sqrt(values.shape[-1]) * values
         if self.positions:

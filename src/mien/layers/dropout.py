@@ -17,7 +17,7 @@ _LEVELS = 1 << BITS
 
 
 def dropout(values: Tensor, rate: float, training: bool) -> Tensor:
-    """Zero a share of the values at random and scale the others, so that the mean stays.
+    """Zero a fraction of the values at random and scale the others, so that the mean stays.
 
     Args:
         values: any shape.
@@ -43,7 +43,7 @@ class Dropout(nn.Dropout):
     """`dropout` as a module."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """The shape of the values."""
+        """Drop out in training; the shape stays."""
         return dropout(values, self.p, self.training)
 
 
@@ -56,7 +56,7 @@ def attention(
     rate: float = 0.0,
     scale: float | None = None,
 ) -> Tensor:
-    """Scaled dot-product attention (Vaswani et al. 2017, equation 1).
+    """Attend by scaled dot products (Vaswani et al. 2017, equation 1).
 
     Args:
         q: queries, ``(…, steps, size)``.
@@ -64,7 +64,7 @@ def attention(
         v: values, ``(…, time, size)``.
         bias: added to the scaled scores, ``(…, steps, time)``; nowhere minus infinity for all keys
             of a query.
-        rate: share of the weights that is dropped out.
+        rate: fraction of the weights that is dropped out.
         scale: of the scores; None: one over the root of the size.
 
     Returns:

@@ -1,16 +1,15 @@
 """Criteria: how far scores are from a target that may have holes, as signals do.
 
-Nobody knows the label where a dimension is NaN, a class index is -100 or a distribution over
-classes holds a NaN; the padding of a batch is filled with the same. Such places count for nothing,
-and if nothing is left the criterion is zero, with a gradient of zero.
+A label is missing where a dimension is NaN, a class index is -100 (the ignore index) or a
+distribution over classes holds a NaN; the padding of a batch is filled with the same. Such places
+count for nothing, and if nothing is left the criterion is zero, with a gradient of zero.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
+from mien.registry import Registry, check_options
 
 UNLABELLED = -100
 Criterion = Callable[[Tensor, Tensor, Tensor | None], Tensor]
@@ -30,20 +30,21 @@ Over = Literal["sequence", "batch", "everything"]
 def cross_entropy(
     scores: Tensor, target: Tensor, where: Tensor | None = None, *, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy to class indices or to distributions; a distribution with a hole counts not.
+    """Compute the cross-entropy to class indices, or to distributions that have no hole.
 
     Args:
         scores: ``(…, names)`` logits.
-        target: ``(…)`` class indices, or ``(…, names)`` shares.
+        target: ``(…)`` class indices, or ``(…, names)`` soft labels, proportions that sum to one.
         where: ``(…)`` bool, which places count; None for all.
-        label_smoothing: share of the target spread over all classes (Szegedy et al. 2016,
+        label_smoothing: fraction of the target spread over all classes (Szegedy et al. 2016,
             "Rethinking the Inception architecture", section 7); from 0 to 1.
 
     Returns:
         A scalar, the mean over what counts.
 
     Raises:
-        OptionError: shares of another shape than the scores, or such a smoothing does not exist.
+        OptionError: soft labels of another shape than the scores, or such a smoothing does not
+            exist.
     """
     if not 0 <= label_smoothing <= 1:
         raise OptionError(f"labels cannot be smoothed by {label_smoothing}", advice="from 0 to 1")
@@ -59,7 +60,7 @@ def cross_entropy(
 
 
 def squared_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
-    """Mean squared error over the numbers that are labelled.
+    """Compute the mean squared error over the numbers that are labelled.
 
     Args:
         scores: ``(…, names)``.
@@ -77,7 +78,7 @@ def squared_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -
 
 
 def absolute_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
-    """Mean absolute error over the numbers that are labelled; arguments as `squared_error`."""
+    """Compute the mean absolute error over labelled numbers; arguments as `squared_error`."""
     known = _known(scores, target, where)
     return _gap(scores, target, known).abs().sum() / known.sum().clamp(min=1)
 
@@ -85,7 +86,7 @@ def absolute_error(scores: Tensor, target: Tensor, where: Tensor | None = None) 
 def concordance(
     scores: Tensor, target: Tensor, where: Tensor | None = None, *, over: Over = "batch"
 ) -> Tensor:
-    """One minus concordance (population), meant over series; see `mien.layers.concordance`.
+    """Compute one minus concordance (population), averaged over series.
 
     Args:
         scores: ``(batch, time, names)`` per frame or ``(batch, names)`` per clip.
@@ -118,18 +119,15 @@ def concordance(
     return ccc_loss(scores, target, dim=-2, valid=known) * known.any()
 
 
-CRITERIA: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
-    {
-        "cross_entropy": cross_entropy,
-        "squared_error": squared_error,
-        "absolute_error": absolute_error,
-        "ccc": concordance,
-    }
-)
+CRITERIA: Registry[Callable[..., Tensor]] = Registry("criterion", group="mien.criteria")
+CRITERIA.register("cross_entropy", cross_entropy)
+CRITERIA.register("squared_error", squared_error)
+CRITERIA.register("absolute_error", absolute_error)
+CRITERIA.register("ccc", concordance)
 
 
 def criterion(name: str, **options: object) -> Criterion:
-    """A criterion by its name in `CRITERIA`.
+    """Find a criterion by its name and set its options.
 
     Args:
         name: of the criterion.
@@ -138,30 +136,9 @@ def criterion(name: str, **options: object) -> Criterion:
     Raises:
         OptionError: there is no such criterion, or it has no such option.
     """
-    if name not in CRITERIA:
-        raise OptionError(f"no criterion is called {name}", advice=f"choose from {list(CRITERIA)}")
     parameters = inspect.signature(CRITERIA[name]).parameters.values()
-    known = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    if unknown := sorted(set(options) - known):
-        raise OptionError(
-            f"{name} has no option {', '.join(unknown)}",
-            advice=f"it has {', '.join(sorted(known)) or 'none'}",
-        )
+    check_options(name, options, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY])
     return partial(CRITERIA[name], **options)
-
-
-def weighted_sum(*terms: tuple[float, Criterion]) -> Criterion:
-    """The sum of criteria, each times its weight."""
-    return partial(_sum, terms)
-
-
-def _sum(
-    terms: tuple[tuple[float, Criterion], ...],
-    scores: Tensor,
-    target: Tensor,
-    where: Tensor | None = None,
-) -> Tensor:
-    return torch.stack([weight * term(scores, target, where) for weight, term in terms]).sum()
 
 
 def _known(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:

@@ -8,12 +8,12 @@ from torch.nn import functional as F
 
 
 def zero_missing(values: Tensor, valid: Tensor) -> Tensor:
-    """Values ``(…, width)``, zero where ``(…)`` is not valid; no copy where everything is."""
+    """Zero values ``(…, width)`` where ``(…)`` is not valid; no copy where everything is."""
     return values if bool(valid.all()) else torch.where(valid.unsqueeze(-1), values, 0.0)
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; zero if none."""
+    """Average over the valid steps: ``(batch, time, width)`` to ``(batch, width)``; 0 if none."""
     return zero_missing(values, valid).sum(dim=1) / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
 

@@ -25,7 +25,7 @@ class OutputBlock(nn.Module):
         self.dropout = dropout
 
     def forward(self, h: Tensor) -> Tensor:
-        """``(…, width)`` to the same shape."""
+        """Transform ``(…, width)``; the shape stays."""
         inner = dropout(self.first(h).relu(), self.dropout, self.training)
         out: Tensor = h + self.second(inner)
         return out

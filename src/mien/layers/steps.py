@@ -46,36 +46,44 @@ class Steps:
         return (self.length - 1).clamp(min=0)
 
     def of(self, values: Tensor, *, positioned: bool = False) -> Steps:
-        """The same steps with other values; all valid ones positioned if asked for."""
+        """Replace the values; all valid steps are positioned if asked for."""
         where = self.valid if positioned else self.positioned
         return replace(self, values=values, positioned=where)
 
 
 def length(valid: Tensor) -> Tensor:
-    """``(batch,)`` number of steps up to the last True of ``(batch, time)``."""
+    """Count steps up to the last True of ``(batch, time)``: ``(batch,)``."""
     index = torch.arange(1, valid.shape[1] + 1, device=valid.device)
     return (valid * index).amax(dim=1) if valid.shape[1] else valid.sum(dim=1)
 
 
 def at(values: Tensor, index: Tensor) -> Tensor:
-    """``(batch, width)``: of ``(batch, time, width)`` the step ``(batch,)`` of each item."""
+    """Take of ``(batch, time, width)`` the step ``(batch,)`` of each item: ``(batch, width)``."""
     return values[torch.arange(len(values), device=values.device), index]
 
 
-def clean_values(name: str, sequence: Sequence, size: int) -> Tensor:
-    """``(batch, time, size)`` of a modality, zero where it was not observed.
+def clean_values(name: str, sequence: Sequence, size: int, advice: str = "") -> Tensor:
+    """Zero a modality where it was not observed: ``(batch, time, size)``.
+
+    Args:
+        name: of the modality.
+        sequence: of any feature axes.
+        size: number of its features.
+        advice: what to do where that is another one.
 
     Raises:
         OptionError: the modality has another number of features.
     """
     values = sequence.values.flatten(2)
     if values.shape[-1] != size:
-        raise OptionError(f"{name} has {values.shape[-1]} features, the model was made for {size}")
+        raise OptionError(
+            f"{name} has {values.shape[-1]} features, the model was made for {size}", advice=advice
+        )
     return zero_missing(values, sequence.valid)
 
 
 def fill_with_zeros(signals: Signals, modalities: Mapping[str, int]) -> dict[str, Steps]:
-    """The modalities with zeros in place of what is missing, item by item.
+    """Put zeros in place of modalities that are missing, item by item.
 
     The zeros of a missing modality last as many steps as the item's longest observed modality, so
     that they depend neither on the other items of the batch nor on its padding. They are valid but
@@ -122,7 +130,7 @@ def fill_with_zeros(signals: Signals, modalities: Mapping[str, int]) -> dict[str
 def resample_to_grid(
     hidden: Mapping[str, Tensor], steps: Mapping[str, Steps], signals: Signals
 ) -> list[Tensor]:
-    """Sequences of different hop on the grid of the batch, by the step under its step's middle.
+    """Put sequences of different hop on the grid of the batch, by the step under its middle.
 
     A step stands for the span ``[index * hop, (index + 1) * hop)``; see `mien.layers.time.grid_of`.
 
@@ -144,7 +152,7 @@ def resample_to_grid(
 
 
 def find_observed(steps: Mapping[str, Steps], signals: Signals) -> dict[str, Tensor]:
-    """``(batch, steps of the grid)`` bool by modality: was it observed there; not behind its end.
+    """Find by modality where it was observed: ``(batch, steps of the grid)`` bool.
 
     Args:
         steps: see `on_one_grid`.

@@ -30,7 +30,7 @@ from mien.layers.dropout import Dropout
 
 
 def receptive_field(layers: int, kernel: int, base: int = 2) -> int:
-    """How many steps one output step depends on.
+    """Count the steps that one output step depends on.
 
     ``1 + 2 (kernel - 1) (1 + base + ... + base ** (layers - 1))``: 1009 for six layers of kernel 9.
     """
@@ -84,7 +84,7 @@ class TemporalBlock(nn.Module):
         return _cover((self.dropout(hidden) + self.downsample(values)).relu(), mask)
 
     def step(self, values: Tensor, mask: Tensor, history: list[Tensor]) -> Tensor:
-        """One step of a causal block; ``history`` holds the recent inputs of its convolutions.
+        """Take one step of a causal block; ``history`` holds the recent inputs of its convolutions.
 
         Args:
             values: ``(batch, inputs, 1)``.
@@ -155,7 +155,7 @@ class TCN(nn.Module):
         return self.levels(values, valid)[-1]
 
     def levels(self, values: Tensor, valid: Tensor | None = None) -> list[Tensor]:
-        """The output of every block, as `forward`."""
+        """Compute the output of every block, as `forward`."""
         mask = None if valid is None or bool(valid.all()) else valid.unsqueeze(1)
         hidden = _cover(values.transpose(1, 2), mask)
         outputs = []
@@ -165,7 +165,7 @@ class TCN(nn.Module):
         return outputs
 
     def start(self, batch: int) -> list[list[Tensor]]:
-        """The state of `step` before the first one: silence.
+        """Make the state of `step` before the first one: silence.
 
         Raises:
             OptionError: the network looks ahead, so that it has no next step.
@@ -180,7 +180,7 @@ class TCN(nn.Module):
         return states
 
     def step(self, values: Tensor, valid: Tensor, state: list[list[Tensor]]) -> Tensor:
-        """One step at a time; the same numbers as `forward`.
+        """Take one step; the same numbers as `forward`.
 
         Args:
             values: ``(batch, features)``.

@@ -54,7 +54,7 @@ class Aligned:
         return torch.stack(list(self.valid.values())).any(dim=0)
 
     def spread(self, frames: Tensor) -> Tensor:
-        """From the items' grids to that of the batch, each step held for as long as it lasts.
+        """Move from the items' grids to that of the batch, each step held for as long as it lasts.
 
         The last step of an item's own grid is held to the end of the batch's: how far others go on,
         or what the item lacks, changes none of its answers.
@@ -74,12 +74,12 @@ class Aligned:
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """``values[b, index[b, t]]``: ``(batch, time, …)`` by ``(batch, steps)`` indices."""
+    """Take ``values[b, index[b, t]]``: ``(batch, time, …)`` by ``(batch, steps)`` indices."""
     return values[torch.arange(len(values), device=values.device).unsqueeze(1), index]
 
 
 def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tensor:
-    """Which step of a source spans the middle of each step of a grid.
+    """Find which step of a source spans the middle of each step of a grid.
 
     Args:
         steps: of the grid.
@@ -96,13 +96,13 @@ def step_under(steps: int, hop: Tensor | float, source: Tensor | float) -> Tenso
 
 
 def select_present(signals: Signals, modalities: Collection[str]) -> dict[str, Sequence]:
-    """Those of some modalities that are there, in this order; one without a step is not."""
+    """Select those of some modalities that are there, in this order; not one without a step."""
     known = {name: signals[name] for name in modalities if name in signals}
     return {name: sequence for name, sequence in known.items() if sequence.valid.shape[1]}
 
 
 def grid_of(sequences: Collection[Sequence]) -> tuple[float, int]:
-    """The steps on which a batch is answered: seconds of one, and how many.
+    """Find the steps on which a batch is answered: seconds of one, and how many.
 
     The finest hop of all, and as many steps as have their middle within the longest in seconds; at
     least one.
@@ -158,7 +158,7 @@ def align(
 
 
 def count_steps(sequence: Sequence, hop: float) -> int:
-    """Steps of another hop whose middle lies within a sequence; at least one."""
+    """Count steps of another hop whose middle lies within a sequence; at least one."""
     return max(1, math.ceil(sequence.valid.shape[1] * sequence.hop / hop - 0.5 - CLOSE))
 
 
@@ -188,6 +188,6 @@ def _resample(
     both = (other >= 0) & (other <= last) & valid
     other = other.clamp(0, last)
     both &= take(sequence.valid, other)
-    share = torch.where(both, offset.abs(), 0.0).unsqueeze(-1).to(values.dtype)
+    fraction = torch.where(both, offset.abs(), 0.0).unsqueeze(-1).to(values.dtype)
     beside = torch.where(both.unsqueeze(-1), take(features, other), 0.0)
-    return values + share * (beside - values), valid
+    return values + fraction * (beside - values), valid

@@ -63,7 +63,7 @@ def _channels(frame: AudioFrame) -> NDArray[Any]:
     return planes[0][: frame.samples * channels].reshape(frame.samples, channels).T
 
 
-class Segment:
+class SoundSegment:
     """A stretch of sound without a gap, resampled by soxr (HQ) as it comes.
 
     Args:
@@ -109,7 +109,7 @@ class Clock:
 
     def __init__(self, channel: int | None = None) -> None:
         self._channel = channel
-        self._segment: Segment | None = None
+        self._segment: SoundSegment | None = None
         self._floor = 0.0
         self.behind = 0
 
@@ -131,7 +131,7 @@ class Clock:
             self.behind += not len(values)
         if len(values):
             if self._segment is None:
-                self._segment = Segment(stamp, rate_hz)
+                self._segment = SoundSegment(stamp, rate_hz)
             yield from self._segment.push(values)
 
     def finish(self) -> Iterator[Samples]:

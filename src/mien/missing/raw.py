@@ -18,7 +18,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class WhiteNoise:
         snr_db: active speech over noise, from -60 to 100 dB.
     """
 
+    modality: ClassVar[str] = AUDIO
     snr_db: float
 
     def __post_init__(self) -> None:
@@ -81,6 +82,7 @@ class Babble:
         mix_sha256: which mix it is, in hexadecimal.
     """
 
+    modality: ClassVar[str] = AUDIO
     mix: Floats = field(repr=False, compare=False)
     snr_db: float
     mix_sha256: str = field(init=False)
@@ -119,6 +121,7 @@ class FrameRate:
         rate_hz: ticks a second, above 0.
     """
 
+    modality: ClassVar[str] = VIDEO
     rate_hz: float
 
     def __post_init__(self) -> None:
@@ -145,6 +148,7 @@ class Dark:
         noise: standard deviation of Gaussian noise after darkening, in grey values of 255.
     """
 
+    modality: ClassVar[str] = VIDEO
     factor: float
     noise: float = 0.0
 

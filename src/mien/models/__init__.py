@@ -4,6 +4,7 @@ from mien.models._base import Model, Prediction
 from mien.models._official import from_official
 from mien.models._registry import (
     COUNTED,
+    MODELS,
     ModelFacts,
     check_model_options,
     create_model,
@@ -13,16 +14,15 @@ from mien.models._registry import (
 )
 from mien.models._task import Task
 from mien.models._windows import predict_in_windows
-from mien.models.linear_probe import Description, LinearProbe, PersonBaseline
-from mien.models.pretrained import list_trained, load_model
+from mien.models.linear_probe import Description, LinearProbe
 
 __all__ = [
     "COUNTED",
+    "MODELS",
     "Description",
     "LinearProbe",
     "Model",
     "ModelFacts",
-    "PersonBaseline",
     "Prediction",
     "Task",
     "check_model_options",
@@ -30,8 +30,6 @@ __all__ = [
     "describe_model",
     "from_official",
     "list_models",
-    "list_trained",
-    "load_model",
     "predict_in_windows",
     "register_model",
 ]

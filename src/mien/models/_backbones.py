@@ -38,7 +38,7 @@ class FaceTrunk(nn.Module):
         self.encoder.dropout = nn.Identity()  # type: ignore[assignment]
 
     def describe(self, images: Tensor) -> Tensor:
-        """Features of grey crops: ``(batch, 1, 48, 48)`` to ``(batch, 256)``."""
+        """Describe grey crops: ``(batch, 1, 48, 48)`` to ``(batch, 256)``."""
         found: Tensor = self.encoder(images).embedding
         return found
 
@@ -47,7 +47,7 @@ Backbone = EfficientFace | FaceTrunk
 
 
 def backbone(chosen: Name | Backbone | None, modalities: Mapping[str, int]) -> Backbone | None:
-    """The network that a model begins with.
+    """Build the network that a model begins with.
 
     Args:
         chosen: by name, or as it is; None for none.
@@ -74,7 +74,7 @@ def backbone(chosen: Name | Backbone | None, modalities: Mapping[str, int]) -> B
 
 
 def black(network: Backbone, like: Tensor) -> Tensor:
-    """Features ``(1, features)`` of a black crop, by running statistics so that it enters none."""
+    """Describe a black crop, ``(1, features)``, by running statistics so that it enters none."""
     training = network.training
     network.eval()
     shape = network.crop if isinstance(network, FaceTrunk) else (3, *[EFFICIENTFACE_PX] * 2)

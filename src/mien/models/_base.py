@@ -41,7 +41,7 @@ class Prediction:
     embeddings: Mapping[str, Tensor] = field(default_factory=dict)
 
     def probabilities(self) -> Tensor:
-        """Softmax of the scores over the names; only meaningful for categories."""
+        """Compute the softmax of the scores over the names; only meaningful for categories."""
         return self.scores.softmax(dim=-1)
 
 
@@ -107,31 +107,31 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def feature_size(self, modality: str) -> int | None:
-        """Features of a step that `forward` takes; None where the model itself describes steps."""
+        """Tell how many features a step has; None where the model itself describes steps."""
         return self.modalities[modality]
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """What training makes small: the criterion of the scores, unless the paper has more.
+        """Compute what training minimises: the criterion of the scores, unless the paper has more.
 
         Args:
             prediction: what `forward` returned.
-            target: for categories ``(batch,)`` class indices or ``(batch, names)`` shares (with a
-                time axis per frame); for dimensions the shape of the scores. Where nobody knows,
-                an index is -100 and a number NaN; see `mien.layers.losses`.
+            target: for categories ``(batch,)`` class indices or ``(batch, names)`` soft
+                labels (with a time axis per frame); for dimensions the shape of the scores. A
+                missing label is the index -100 or the number NaN; see `mien.layers.losses`.
         """
         return self.criterion(prediction.scores, target, None)
 
     def require_anything(self, signals: Signals) -> dict[str, Tensor]:
-        """Who has which of the model's modalities: ``(batch,)`` bool by modality.
+        """Find who has which of the model's modalities: ``(batch,)`` bool by modality.
 
         Raises:
             NothingPresent: somebody in the batch has none.
             OptionError: a modality has another number of features than the model was made for.
         """
         for name, sequence in select_present(signals, self.modalities).items():
-            size, told = sequence.values.shape[2:].numel(), self.feature_size(name)
-            if told is not None and size != told:
-                raise OptionError(f"{name} has {size} features, the model was made for {told}")
+            size, expected = sequence.values.shape[2:].numel(), self.feature_size(name)
+            if expected is not None and size != expected:
+                raise OptionError(f"{name} has {size} features, the model was made for {expected}")
         present = {name: signals.present(name) for name in self.modalities}
         anything = torch.stack(list(present.values())).any(dim=0)
         if not bool(anything.all()):
@@ -144,7 +144,7 @@ class Model(nn.Module):
 
 
 def check_modalities(modalities: Mapping[str, int]) -> None:
-    """Whether there is something to make a model of.
+    """Check that there is something to make a model of.
 
     Raises:
         OptionError: there is no modality, or its name or size is none.

@@ -69,7 +69,7 @@ class BranchPrediction(Prediction):
 
 
 def find_nearest_valid(valid: Tensor) -> Tensor:
-    """For each step the index of the nearest valid one, the earlier of two.
+    """Find for each step the index of the nearest valid one, the earlier of two.
 
     Args:
         valid: ``(batch, time)`` bool.
@@ -85,19 +85,19 @@ def find_nearest_valid(valid: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, rows: Tensor, batch: int) -> Tensor:
-    """Values of some items at their places in the batch, zero elsewhere."""
+    """Put values of some items at their places in the batch, zero elsewhere."""
     if len(rows) == batch:
         return values
     return values.new_zeros(batch, *values.shape[1:]).index_copy(0, rows, values)
 
 
 class Branches(Model):
-    """Base of models that encode each modality by itself; see the head of this file."""
+    """Base of models that encode each modality by itself; see the module docstring."""
 
     heads: nn.ModuleDict
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
-        """One modality of the items that have it.
+        """Encode one modality of the items that have it.
 
         Args:
             modality: its name.
@@ -107,7 +107,7 @@ class Branches(Model):
         raise NotImplementedError
 
     def represent(self, signals: Signals) -> dict[str, Representation]:
-        """What each modality says, without those that nobody in the batch has.
+        """Represent each modality, without those that no item of the batch has.
 
         Raises:
             NothingPresent: somebody in the batch has no observed modality.
@@ -138,7 +138,7 @@ class Branches(Model):
         return out
 
     def score_by_modality(self, found: Mapping[str, Representation]) -> dict[str, Tensor]:
-        """Each modality's own scores by its head, zero for items without it."""
+        """Score each modality by its own head, zero for items without it."""
         out = {}
         for name, r in found.items():
             scores = self.heads[name](r.values)
@@ -146,7 +146,7 @@ class Branches(Model):
         return out
 
     def own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
-        """By modality the criterion of its own scores, over where it was observed."""
+        """Compute by modality the criterion of its own scores, over where it was observed."""
         return {
             name: self.criterion(prediction.by_modality[name], target, observed)
             for name, observed in prediction.observed.items()
@@ -162,7 +162,7 @@ class Branches(Model):
 
 
 def find_answering(representations: Mapping[str, Representation]) -> dict[str, Tensor]:
-    """Which modalities answer: those observed there or, where none is, all that the item has.
+    """Find which modalities answer: those observed there or, if none is, all that the item has.
 
     Returns:
         By modality ``(batch,)`` per clip or ``(batch, time)`` per frame, bool.
@@ -175,7 +175,7 @@ def find_answering(representations: Mapping[str, Representation]) -> dict[str, T
 
 
 def average_scores(scores: Mapping[str, Tensor], where: Mapping[str, Tensor]) -> Tensor:
-    """Mean of the scores of those modalities that answer."""
+    """Average the scores of those modalities that answer."""
     weights = torch.stack([where[name] for name in scores]).unsqueeze(-1)
     total = torch.where(weights, torch.stack(list(scores.values())), 0.0).sum(dim=0)
     return total / weights.sum(dim=0).clamp(min=1)

@@ -42,7 +42,7 @@ class Cross(NamedTuple):
     values: Tensor
 
     def at(self, time: int) -> Cross:
-        """One step of it."""
+        """Take one step of it."""
         return Cross(self.keys[time], self.offsets[time], self.values[time])
 
 
@@ -54,7 +54,7 @@ class Memory:
 
     @staticmethod
     def empty(rows: int, time: int, size: int, like: Tensor) -> Memory:
-        """Room for that many steps."""
+        """Make room for that many steps."""
         return Memory(like.new_empty(3, rows, time, size))
 
 
@@ -89,7 +89,7 @@ def step(
     given: Tensor,
     masks: tuple[Tensor, ...] | None = None,
 ) -> DecoderStep:
-    """One step of one layer; writes this step's row of the memory.
+    """Take one step of one layer; writes this step's row of the memory.
 
     Args:
         layer: its weights.
@@ -133,7 +133,7 @@ def _residual(given: Tensor, added: Tensor, masks: tuple[Tensor, ...] | None, in
 
 
 def _normalise(values: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Layer normalisation with the mean and the inverse deviation that its gradient needs."""
+    """Normalise a layer; with the mean and the inverse standard deviation for the gradient."""
     normal: tuple[Tensor, Tensor, Tensor] = torch.native_layer_norm(
         values, [values.shape[-1]], weight, bias, EPSILON
     )

@@ -55,13 +55,13 @@ _PARALLEL = "module."  # what torch.nn.DataParallel puts in front of every name
 
 
 def batches_tracked(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The counters of batch normalisation, which no result depends on, as zeros."""
+    """Make the counters of batch normalisation, which no result depends on, as zeros."""
     norms = (key for key in state if key.endswith(".running_mean"))
     return {key.replace("running_mean", "num_batches_tracked"): torch.tensor(0) for key in norms}
 
 
 def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
-    """A module of mien with the weights of an official checkpoint.
+    """Build a module of mien with the weights of an official checkpoint.
 
     Names and shapes are compared before the module is allocated.
 

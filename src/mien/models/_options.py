@@ -30,15 +30,6 @@ _PLAIN: dict[type, str] = {
 }
 
 
-def module_options(module: type[nn.Module]) -> dict[str, object]:
-    """Find the keyword options of a module, with those that it hands on to its bases or parts.
-
-    Returns:
-        Annotations by name; `Any` where there is none that can be read.
-    """
-    return {name: hint for name, (hint, _) in _options(module).items()}
-
-
 def check_module_options(what: str, module: type[nn.Module], options: Mapping[str, object]) -> None:
     """Check names and values of options without building the module.
 
@@ -57,12 +48,12 @@ def check_module_options(what: str, module: type[nn.Module], options: Mapping[st
         hint, _ = known[name]
         if not _fits(value, hint):
             raise OptionError(
-                f"{what}'s option {name} cannot be {value!r}", advice=f"give {_told(hint)}"
+                f"{what}'s option {name} cannot be {value!r}", advice=f"give {_describe(hint)}"
             )
 
 
 def _options(module: type[nn.Module]) -> dict[str, tuple[object, bool]]:
-    """Annotation of each option, and whether it must be given."""
+    """Annotation of each option, those that are handed on included; must it be given?"""
     found: dict[str, tuple[object, bool]] = {}
     if issubclass(module, Model):
         for part in module.hands_options_to:
@@ -127,11 +118,11 @@ def _fits_collection(value: object, kind: type, inner: tuple[object, ...]) -> bo
     return all(_fits(one, inner[0]) for one in value)
 
 
-def _told(hint: object) -> str:
+def _describe(hint: object) -> str:
     """Say what an annotation allows, in words where there are simple ones."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
-        return " or ".join(map(_told, inner))
+        return " or ".join(map(_describe, inner))
     if origin is Literal:
         return " or ".join(map(str, inner))
     if isinstance(origin, type):

@@ -37,7 +37,7 @@ class Track:
 
     @staticmethod
     def of(values: Tensor, valid: Tensor, shortest: int = 1) -> Track:
-        """A track of at least some steps; shorter items are filled up with zeros, which count.
+        """Make a track of at least some steps; shorter items are filled up with zeros, which count.
 
         Args:
             values: ``(batch, time, width)``, zero where not valid.
@@ -63,11 +63,11 @@ class Track:
         return zero_missing(self.values, self.valid)
 
     def of_values(self, values: Tensor) -> Track:
-        """The same steps with other values."""
+        """Replace the values."""
         return Track(values, self.valid, self.lengths)
 
     def window(self, size: int) -> tuple[Tensor, Tensor]:
-        """Valid and lengths after an operation on `size` steps at a time without padding.
+        """Compute valid and lengths after an operation on `size` steps at a time without padding.
 
         A window counts if it lies inside the recording and anything in it was observed: a hole is
         zeros, as the paper has it, but the end is the end.
@@ -97,7 +97,7 @@ class Convolution(nn.Module):
         self.normalise = MaskedBatchNorm(out)
 
     def forward(self, track: Track) -> Track:
-        """One block of table I."""
+        """Run one block of table I."""
         maps = self.convolution(track.cleaned.transpose(1, 2))
         if not self.pools:
             return track.of_values(self.normalise(maps, track.valid).relu_().transpose(1, 2))

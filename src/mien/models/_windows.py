@@ -18,7 +18,7 @@ from mien.signals import Signals
 def window_starts(
     length: int, window: int, stride: int, multiple: int = 1, *, fixed: bool = False
 ) -> list[int]:
-    """Where windows start so that they cover a length; the last one ends with it.
+    """Find where windows start so that they cover a length; the last one ends with it.
 
     Args:
         length: steps to cover.
@@ -72,7 +72,7 @@ def predict_in_windows(
 
     Raises:
         OptionError: the windows do not overlap as they can, or the model answers per clip.
-        NothingPresent: nobody has anything.
+        NothingPresent: nothing was observed.
     """
     if not 0 <= overlap < window_steps:
         raise OptionError(f"windows of {window_steps} steps cannot overlap by {overlap}")

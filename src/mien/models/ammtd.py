@@ -65,7 +65,7 @@ class DecoderLayer(nn.Module):
         self.norm_feed = nn.LayerNorm(width)
 
     def weights(self) -> Layer:
-        """The weights that every step uses, transposed and with the query's scale multiplied in."""
+        """Collect every step's weights, transposed and with the query's scale multiplied in."""
         width = self.past_out.in_features
         scale = self.past_in.weight.new_ones(3 * width)
         scale[:width] = (width // self.heads) ** -0.5
@@ -87,7 +87,7 @@ class DecoderLayer(nn.Module):
         )
 
     def cross(self, representations: Tensor, valid: Tensor) -> Cross:
-        """Everything of the cross-attention that does not depend on the query, for all steps.
+        """Compute what of the cross-attention does not depend on the query, for all steps.
 
         The score of a modality is ``(W_q h + b_q) · k / √e = h · (W_qᵀ k / √e) + b_q · k / √e``,
         and what it adds is ``W_o v``; both products are made here.
@@ -132,7 +132,7 @@ class DecoderState:
 
 
 class AMMTD(nn.Module):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         width: of the representations.
@@ -180,7 +180,7 @@ class AMMTD(nn.Module):
 
         Returns:
             Outputs ``(batch, time, width)``, and the weight of each modality ``(batch, time,
-            modalities)`` in the last layer's cross-attention, meant over its heads, zero where
+            modalities)`` in the last layer's cross-attention, averaged over its heads, zero where
             nothing was there; no gradient flows through these weights.
 
         Raises:
@@ -217,7 +217,7 @@ class AMMTD(nn.Module):
         return outputs, weights
 
     def begin(self, batch: int) -> DecoderState:
-        """The state before the first step of `advance`."""
+        """Make the state before the first step of `advance`."""
         time, width = self.positions.shape
         size = width // _as_layer(self.layers[0]).heads
         rows = batch * (width // size)
@@ -226,7 +226,7 @@ class AMMTD(nn.Module):
 
     @torch.no_grad()
     def advance(self, state: DecoderState, representations: Tensor, valid: Tensor) -> Tensor:
-        """One step; equal to `forward` in evaluation mode.
+        """Take one step; equal to `forward` in evaluation mode.
 
         Args:
             state: from `begin`, brought forward in place.

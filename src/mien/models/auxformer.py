@@ -66,7 +66,7 @@ class AuxiliaryHead(nn.Module):
         self.out = nn.Linear(width, names)
 
     def forward(self, h: Tensor) -> Tensor:
-        """``(…, names)`` from ``(…, width)``."""
+        """Score: ``(…, names)`` from ``(…, width)``."""
         inner = F.relu(self.second(F.relu(self.first(h))))
         scores: Tensor = self.out(self.third(inner) + h)
         return scores
@@ -74,7 +74,7 @@ class AuxiliaryHead(nn.Module):
 
 @register_model("auxformer", paper="Goncalves and Busso 2022", missing="zeros in its place")
 class AuxFormer(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: what to say.
@@ -158,7 +158,7 @@ class AuxFormer(Model):
         return Prediction(mean, auxiliary, embeddings={"fusion": main, "readout": readout})
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Mean over the heads of the criterion, as the paper weights them."""
+        """Average the criterion over the heads, as the paper weights them."""
         heads = [prediction.embeddings["fusion"], *prediction.by_modality.values()]
         losses = [self.criterion(scores, target, None) for scores in heads]
         return torch.stack(losses).mean()

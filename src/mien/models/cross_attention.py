@@ -89,7 +89,7 @@ def cross_correlate(
     reading: Reading = "text",
     observed: Tensor | None = None,
 ) -> Attended:
-    """Equations 1 to 3: attention of each modality to itself, weighted by the other.
+    """Attend of each modality to itself, weighted by the other; equations 1 to 3.
 
     Args:
         audio: X_a transposed, ``(batch, time, audio features)``.
@@ -161,7 +161,7 @@ def _softmax(scores: Tensor, mask: Tensor | None, dim: int) -> Tensor:
     "cross_attention", paper="Praveen et al. 2021", missing="the other passes unattended"
 )
 class CrossAttention(FeatureFusion):
-    """Cross-attentional fusion in a single iteration; see the head of this file.
+    """Cross-attentional fusion in a single iteration; see the module docstring.
 
     Args:
         task: what to say; all four kinds.
@@ -206,7 +206,7 @@ class CrossAttention(FeatureFusion):
         )
 
     def fuse(self, aligned: Aligned) -> FusedFeatures:
-        """Equations 1 to 5, once for each stage; see `FeatureFusion.fuse`."""
+        """Attend by equations 1 to 5, once for each stage; see `FeatureFusion.fuse`."""
         values = {name: self._project(name, aligned) for name in self.modalities}
         if not self.attention:
             return FusedFeatures(concatenate(self._attend(values, {}, aligned)))

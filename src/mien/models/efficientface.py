@@ -14,7 +14,7 @@ Where we depart, and choices:
 - The modulator multiplies its channel and spatial branches before the sigmoid, and the second
   convolution of a patch is depth-wise, as in the released code: the paper's figure does not say.
 - Crops are red, green and blue from 0 to 1. Normalise them as your weights were trained: the
-  released weights used mean and deviation of AffectNet, SFAV feeds the plain range.
+  released weights used mean and standard deviation of AffectNet, SFAV feeds the plain range.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class ShuffleUnit(nn.Module):
         self.stride = stride
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(batch, width, height, width)`` to ``out`` channels, the sides divided by stride."""
+        """Turn ``(batch, width, height, width)`` to ``out`` channels, the sides over the stride."""
         kept, changed = (maps, maps) if self.stride == 2 else maps.chunk(2, dim=1)
         return shuffle(torch.cat([self.branch1(kept), self.branch2(changed)], dim=1))
 
@@ -105,7 +105,7 @@ class LocalFeatures(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(batch, width, height, width)`` to ``out`` channels at half the height and width."""
+        """Turn ``(batch, width, height, width)`` to ``out`` channels at half height and width."""
         batch, width, height, breadth = maps.shape
         quarters = maps.reshape(batch, width, 2, height // 2, 2, breadth // 2)
         stacked = quarters.permute(0, 4, 2, 1, 3, 5).reshape(batch, -1, height // 2, breadth // 2)
@@ -138,13 +138,13 @@ class Modulator(nn.Module):
         self.spatial = nn.Sequential(*layers, nn.Conv2d(hidden, 1, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """``(batch, width, height, width)`` to the same shape."""
+        """Weigh ``(batch, width, height, width)``; the shape stays."""
         channel = self.channel(maps.mean(dim=(2, 3)))[:, :, None, None]
         return torch.sigmoid(channel * self.spatial(maps)) * maps
 
 
 class EfficientFace(nn.Module):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         classes: expressions that it scores; None to describe faces only, as SFAV does.
@@ -180,7 +180,7 @@ class EfficientFace(nn.Module):
         self.classifier = nn.Linear(widths[4], classes) if classes else nn.Identity()
 
     def describe(self, images: Tensor) -> Tensor:
-        """Features of faces: ``(batch, 3, height, width)`` to ``(batch, features)``.
+        """Describe faces: ``(batch, 3, height, width)`` to ``(batch, features)``.
 
         Raises:
             OptionError: the images are not three-coloured or not a multiple of 16 px.
@@ -190,7 +190,7 @@ class EfficientFace(nn.Module):
         return torch.cat([self.maps(part)["features"] for part in torch.split(images, AT_ONCE)])
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of the expressions: ``(batch, 3, height, width)`` to ``(batch, classes)``.
+        """Score the expressions: ``(batch, 3, height, width)`` to ``(batch, classes)``.
 
         Without classes, the features.
         """
@@ -256,7 +256,7 @@ _LAST_OF_GATE = "modulator.spatial_att.gate_s.gate_s_conv_final."
 
 
 def sizes(parameters: Mapping[str, Tensor]) -> dict[str, object]:
-    """Options of `EfficientFace` from the shapes of official parameters."""
+    """Find the options of `EfficientFace` from the shapes of official parameters."""
     names = ("conv1.0", "stage2.0.branch1.2", "stage3.0.branch1.2", "stage4.0.branch1.2", "conv5.0")
     out = [len(parameters[f"{name}.weight"]) for name in names]
     counts = [
@@ -274,7 +274,7 @@ def sizes(parameters: Mapping[str, Tensor]) -> dict[str, object]:
 
 
 def convert(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our state from official parameters.
+    """Convert official parameters to our state.
 
     Raises:
         KeyError: one is missing, or unknown.

@@ -81,7 +81,7 @@ class FusionOptions(TypedDict, total=False):
 
     Attributes:
         hidden: units of the first fully connected layer; 512.
-        dropout: share of fused features dropped before it; the paper's 0.5.
+        dropout: fraction of fused features dropped before it; the paper's 0.5.
         pooling: per clip, ``mean`` or ``max`` over the observed steps; ``mean``.
         encoders: networks of the paper to train along, by modality; the modality's size is then
             their width, 1024, and each step of the signals one of their inputs. None: the paper
@@ -116,7 +116,7 @@ def encode(encoder: nn.Module, sequence: Sequence, features: int) -> Sequence:
 
 
 def complete(aligned: Aligned, sizes: Mapping[str, int]) -> Aligned:
-    """The same with zeros, never observed, for modalities that nobody in the batch has.
+    """Complete with zeros, never observed, for modalities that no item of the batch has.
 
     Args:
         aligned: some of the modalities.
@@ -184,7 +184,7 @@ class FeatureFusion(Model):
         )
 
     def feature_size(self, modality: str) -> int | None:
-        """See `Model.expected`; an encoder's input has axes of its own."""
+        """Tell how many features a step has, as `Model`; an encoder's input has axes of its own."""
         return None if modality in self.encoders else super().feature_size(modality)
 
     def fuse(self, aligned: Aligned) -> FusedFeatures:
@@ -216,7 +216,7 @@ class FeatureFusion(Model):
 
 
 def concatenate(values: Mapping[str, Tensor]) -> Tensor:
-    """Features side by side, [video; audio]: the last name of the alphabet first."""
+    """Put features side by side, [video; audio]: the last name of the alphabet first."""
     return torch.cat([values[name] for name in sorted(values, reverse=True)], dim=-1)
 
 

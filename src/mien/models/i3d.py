@@ -98,7 +98,7 @@ I3D: Mapping[str, Layer] = {
 
 
 class InceptionI3d(nn.Module):
-    """Features, or logits, of clips; see the head of this file.
+    """Features, or logits, of clips; see the module docstring.
 
     Args:
         outputs: number of logits; None for features.
@@ -150,7 +150,7 @@ class InceptionI3d(nn.Module):
         return self.describe(clips).mean(dim=1)
 
     def describe(self, maps: Tensor) -> Tensor:
-        """What becomes of the last layer's maps ``(batch, features, time, height, width)``.
+        """Describe the last layer's maps ``(batch, features, time, height, width)``.
 
         Returns:
             ``(batch, windows, features)`` or, where there are logits, ``(batch, windows,
@@ -163,14 +163,6 @@ class InceptionI3d(nn.Module):
             return pooled
         logits: Tensor = self.logits(self.dropout(pooled))
         return logits
-
-    def end_points(self, clips: Tensor) -> dict[str, Tensor]:
-        """The output of every layer by its name, for clips as in `forward`."""
-        found = {}
-        for name, layer in self.layers.items():
-            clips = layer(clips)
-            found[name] = clips
-        return found
 
 
 def split_subsequences(frames: Sequence, length: int = 16) -> Sequence:
@@ -195,7 +187,7 @@ def split_subsequences(frames: Sequence, length: int = 16) -> Sequence:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's SAME: steps to pad before and behind, the odd one behind.
+    """Count steps to pad before and behind, the odd one behind (TensorFlow's SAME).
 
     Example:
         >>> same_padding(224, 7, 2), same_padding(225, 7, 2)

@@ -8,7 +8,7 @@ from which a network of the same kind makes the answer.
 
 The paper trains in two stages and writes predictions to files in between. Here both stages learn
 together, with the same gradients: no gradient passes from the second to the first (``staged``), and
-the loss is the sum of everybody's own.
+the loss is the sum of all their own.
 
 Where the paper is silent or we depart:
 
@@ -104,7 +104,7 @@ class Recurrent(nn.Module):
         )
 
     def forward(self, values: Tensor, valid: Tensor) -> Tensor:
-        """Numbers for each step.
+        """Regress numbers for each step.
 
         Args:
             values: ``(batch, time, inputs)``, zero where not valid.
@@ -131,7 +131,7 @@ class Recurrent(nn.Module):
 
 @register_model("late_lstm", paper="Christ et al. 2022 (MuSe)", missing="predicts zero, the middle")
 class LateLSTM(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: any.
@@ -224,7 +224,7 @@ class LateLSTM(Model):
         return bounded
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Everybody's own loss, summed: of the fusion, and of each modality where it is there.
+        """Sum the losses of the fusion and of each modality, where it is there.
 
         By default cross-entropy for categories, and for dimensions one minus the concordance over
         the time of a segment or, per clip, over the batch.

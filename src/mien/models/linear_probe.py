@@ -1,23 +1,19 @@
-"""Linear probe: calibrated linear heads on frozen features, fused by product of experts.
+"""Linear probe: linear heads on frozen features, fused by product of experts.
 
 Not from a paper of its own: the baseline that every fusion model here has to beat. Each modality
-is described by mean and standard deviation of its features over the observed time, standardised,
-and scored by multinomial logistic regression. The heads are fused as a product of experts (Hinton
-2002, "Training products of experts by minimizing contrastive divergence", equation 1) with a
-uniform prior: the logits of the modalities that are there are added, each with its weight; a
-modality that is alone keeps weight one. A missing modality is left out of the sum, per item of the
-batch.
+is described by mean and standard deviation of its features over the observed time, and scored by
+multinomial logistic regression. The heads are fused as a product of experts (Hinton 2002, "Training
+products of experts by minimizing contrastive divergence", equation 1) with a uniform prior: the
+logits of the modalities that are there are added. A missing modality is left out of the sum, per
+item of the batch.
 
 For dimensions each head is a linear regression, and the product of experts one of Gaussians of
-equal variance, whose mean is the mean of the heads that are there, each with its weight. Per frame
+equal variance, whose mean is the mean of the heads that are there. Per frame
 there is nothing to pool: a head takes the features of one frame, on the finest hop.
 
 Trained by the loss of the fused scores, the heads together are one linear model of both modalities
 side by side; with ``experts`` each head is trained by its own loss alone, and only then is the sum
 a product of experts that each can stand alone.
-
-Standardisation uses the mean and deviation of the training data, or, for weights that were trained
-so, those of the person's own recordings (`PersonBaseline`).
 """
 
 from __future__ import annotations
@@ -33,8 +29,6 @@ from mien.models._base import Model, Prediction
 from mien.models._registry import register_model
 from mien.models._task import Task
 from mien.signals import Sequence, Signals
-
-SMALLEST_DEVIATION = 1e-3  # below this a feature counts as constant
 
 
 @dataclass(frozen=True)
@@ -72,26 +66,9 @@ class ProbePrediction(Prediction):
     present: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class _Head(nn.Module):
-    """Standardisation and a linear map of one modality's description."""
-
-    centre: Tensor
-    scale: Tensor
-
-    def __init__(self, features: int, names: int) -> None:
-        super().__init__()
-        self.register_buffer("centre", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
-        self.linear = nn.Linear(features, names)
-
-    def forward(self, values: Tensor) -> Tensor:
-        scores: Tensor = self.linear((values - self.centre) / self.scale)
-        return scores
-
-
 @register_model("linear_probe", paper="none: frozen features", missing="left out of the product")
 class LinearProbe(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: categories or dimensions, per clip or per frame.
@@ -99,19 +76,16 @@ class LinearProbe(Model):
         experts: whether the loss is the sum of the heads' own losses instead of that of their sum.
     """
 
-    trust: Tensor
-
     def __init__(self, task: Task, modalities: Mapping[str, int], *, experts: bool = False) -> None:
         super().__init__(task, modalities)
         self.experts = experts
         described = 2 if task.per == "clip" else 1
         self.heads = nn.ModuleDict(
             {
-                name: _Head(described * size, len(task.names))
+                name: nn.Linear(described * size, len(task.names))
                 for name, size in self.modalities.items()
             }
         )
-        self.register_buffer("trust", torch.ones(len(self.modalities)))
 
     def forward(self, signals: Signals) -> Prediction:
         """Describe, score and fuse; see `Model.forward`."""
@@ -147,50 +121,8 @@ class LinearProbe(Model):
         """
         scores = {m: self.heads[m](d.values) for m, d in descriptions.items()}
         there = {m: d.present for m, d in descriptions.items()}
-        present = torch.stack(list(there.values()))
-        names = list(self.modalities)
-        trust = torch.stack([self.trust[names.index(m)] for m in descriptions])
-        alone = present.sum(dim=0) == 1
-        weight = torch.where(alone, 1.0, trust.view(-1, *[1] * (present.ndim - 1))) * present
-        stacked = torch.stack(list(scores.values()))
-        fused = torch.where(weight.unsqueeze(-1) > 0, weight.unsqueeze(-1) * stacked, 0.0).sum(0)
+        present = torch.stack(list(there.values())).unsqueeze(-1)
+        fused = torch.where(present, torch.stack(list(scores.values())), 0.0).sum(dim=0)
         if self.task.kind == "dimensions":
-            fused = fused / weight.sum(dim=0).clamp(min=1e-6).unsqueeze(-1)
+            fused = fused / present.sum(dim=0).clamp(min=1)
         return ProbePrediction(fused, by_modality=scores, present=there)
-
-
-class PersonBaseline:
-    """A person's own mean and deviation of each modality's description.
-
-    Feed it descriptions of everything that is known of the person, then let it standardise.
-    """
-
-    def __init__(self) -> None:
-        self._sums: dict[str, tuple[int, Tensor, Tensor]] = {}
-
-    @property
-    def items(self) -> int:
-        """How many items it was fed, of the modality that had most."""
-        return max((count for count, _, _ in self._sums.values()), default=0)
-
-    def add(self, descriptions: Mapping[str, Description]) -> None:
-        """Count in the items that are present."""
-        for modality, description in descriptions.items():
-            seen = description.values[description.present].double()
-            count, total, squares = self._sums.get(modality, (0, torch.zeros(1), torch.zeros(1)))
-            self._sums[modality] = (
-                count + len(seen),
-                total + seen.sum(dim=0),
-                squares + seen.square().sum(dim=0),
-            )
-
-    def apply(self, descriptions: Mapping[str, Description]) -> dict[str, Description]:
-        """Standardise by the person; a constant feature becomes zero."""
-        out = {}
-        for modality, description in descriptions.items():
-            count, total, squares = self._sums[modality]
-            mean = total / max(count, 1)
-            deviation = (squares / max(count, 1) - mean.square()).clamp(min=0).sqrt()
-            standard = (description.values - mean) / deviation.clamp(min=SMALLEST_DEVIATION)
-            out[modality] = Description(standard.float(), description.present)
-        return out

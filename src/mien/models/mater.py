@@ -139,7 +139,7 @@ class _TransformerEncoder(nn.Module):
 
 @register_model("mater", paper="Ghaleb et al. 2022", missing="the other branch alone")
 class Mater(Branches):
-    """See the head of this file. Times of several modalities: see `mien.models._branches`.
+    """See the module docstring. Times of several modalities: see `mien.models._branches`.
 
     Args:
         task: categories or dimensions, per clip or per frame (window).
@@ -148,7 +148,7 @@ class Mater(Branches):
         layers: of each encoder.
         heads: of their attention.
         feedforward: width of the inner feed-forward layer.
-        dropout: see the head of this file.
+        dropout: see the module docstring.
         positions: add positions (False: the paper's baseline without).
         attention: attend over the windows (False: the paper's baseline without).
         maps: return attention weights; without, attention is fused and needs less memory.
@@ -189,7 +189,7 @@ class Mater(Branches):
         self.heads = nn.ModuleDict({m: nn.Linear(width, len(task.names)) for m in self.modalities})
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
-        """One modality through its encoder; see `Branches.encode`."""
+        """Encode one modality; see `Branches.encode`."""
         encoded: Encoded = self.encoders[modality](values, valid, self.dropout, self.maps)
         return encoded
 
@@ -215,7 +215,7 @@ class Mater(Branches):
         )
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Loss of the averaged predictions; per frame over the windows that anyone observed.
+        """Compute the loss of the average; per frame over the windows with any observation.
 
         Raises:
             OptionError: the prediction is another model's.

@@ -14,8 +14,8 @@ Where the paper is silent:
 
 - Positions: more steps than were learned go through windows that overlap by 200 of 250 steps, as
   the training segments of section 5.3 do, and are averaged.
-- The concordance is taken for each segment and meant over the batch, as in the challenge whose data
-  it uses, and per clip over the batch; `Model.criterion` may be set to another one.
+- The concordance is taken for each segment and averaged over the batch, as in the challenge whose
+  data it uses, and per clip over the batch; `Model.criterion` may be set to another one.
 - No activation bounds the output: the paper names none. A linear map follows the LSTM.
 - Per clip, categories, and hops that differ are not in the paper. A clip's scores are the mean over
   the steps at which anything of it was observed; categories are learned by cross-entropy; a coarser
@@ -98,7 +98,7 @@ class _OverMMTE(Model):
             self.criterion = criterion("ccc", over="batch" if task.per == "clip" else "sequence")
 
     def decode(self, encoded: EncodedSteps) -> Prediction:
-        """Scores per frame of representations of at most `window` steps."""
+        """Score per frame representations of at most `window` steps."""
         raise NotImplementedError
 
     def forward(self, signals: Signals) -> Prediction:
@@ -124,8 +124,8 @@ class _OverMMTE(Model):
             frames = self._frames(on_one_grid)
         if self.task.per == "frame":
             return Prediction(aligned.spread(frames.scores), attention=frames.attention)
-        share = observed.unsqueeze(-1) / observed.sum(dim=1).clamp(min=1)[:, None, None]
-        return Prediction((frames.scores * share).sum(dim=1), attention=frames.attention)
+        weight = observed.unsqueeze(-1) / observed.sum(dim=1).clamp(min=1)[:, None, None]
+        return Prediction((frames.scores * weight).sum(dim=1), attention=frames.attention)
 
     def _frames(self, signals: Signals) -> Prediction:
         return self.decode(self.encoder(signals))
@@ -176,11 +176,11 @@ class MMTEWithAMMTD(_OverMMTE):
             weights[:, :, encoded.names.index(name)] if name in encoded.names else absent
             for name in self.modalities
         ]
-        shares = torch.stack(columns, dim=-1)
-        return Prediction(self.regression(decoded), attention={"modalities": shares})
+        weights = torch.stack(columns, dim=-1)
+        return Prediction(self.regression(decoded), attention={"modalities": weights})
 
     def stream(self, batch: int = 1, *, stride: int | None = None) -> MMTEStream:
-        """A step-by-step interface with state; see `MMTEStream`.
+        """Begin to predict step by step, with a state; see `MMTEStream`.
 
         The answer to a step comes `MMTEStream.delay` steps later: the encoder's layers times how
         far ahead each sees. Set ``look_ahead`` to bound it.
@@ -204,7 +204,7 @@ class MMTEWithAMMTD(_OverMMTE):
     def predict_as_stream(
         self, signals: Signals | PlainSignals, *, stride: int | None = None
     ) -> Prediction:
-        """What `stream` answers to a whole sequence, of any length, in one go.
+        """Predict what `stream` answers to a whole sequence, of any length, in one go.
 
         The windows are those of a stream: they begin at fixed steps and go to the end, wherever it
         is. Gradients flow.

@@ -51,7 +51,7 @@ class EncodedSteps:
     names: tuple[str, ...]
 
     def complete(self, modalities: Mapping[str, int]) -> Tensor:
-        """``(batch, time, all modalities * width)``, zero where one is missing."""
+        """Concatenate: ``(batch, time, all modalities * width)``, zero where one is missing."""
         clean = zero_missing(self.values, self.valid)
         parts = [
             clean[:, :, self.names.index(name)]
@@ -90,14 +90,14 @@ class EncoderLayer(nn.Module):
         return self.finish(sequence, attended)
 
     def project(self, sequence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, ``(batch, heads, steps, size)`` each."""
+        """Project to query, key and value, ``(batch, heads, steps, size)`` each."""
         batch, steps, width = sequence.shape
         parts = self.attention_in(sequence).view(batch, steps, 3, self.heads, width // self.heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         return query, key, value
 
     def finish(self, sequence: Tensor, attended: Tensor) -> Tensor:
-        """What follows the attention: ``attended`` is ``(batch, heads, steps, size)``."""
+        """Do what follows the attention: ``attended`` is ``(batch, heads, steps, size)``."""
         joined = self.attention_out(attended.transpose(1, 2).flatten(2))
         hidden = self.norm_attention(sequence + self.dropout(joined))
         fed = self.feed_out(F.gelu(self.feed_in(hidden)))
@@ -122,7 +122,7 @@ def _check(
 
 
 class MMTE(nn.Module):
-    """Multimodal transformer encoder, figure 1. See the head of this file.
+    """Multimodal transformer encoder, figure 1. See the module docstring.
 
     Args:
         modalities: feature size by modality.

@@ -54,7 +54,7 @@ QUIET = frozenset({"audio", "video"})
 
 @register_model("mult", paper="Tsai et al. 2019", missing="zeros in its place")
 class MulT(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: what to say.
@@ -160,6 +160,6 @@ def _pairs(
 
 
 def head(width: int, names: int, block: bool, dropout: float = 0.0) -> nn.Module:
-    """`OutputBlock`, or where there is none a linear layer."""
+    """Build an `OutputBlock`, or where there is none a linear layer."""
     output = nn.Linear(width, names)
     return nn.Sequential(OutputBlock(width, dropout), output) if block else output

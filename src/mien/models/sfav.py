@@ -48,9 +48,8 @@ from torch.nn import functional as F
 
 from mien.errors import OptionError
 from mien.layers.attention import CrossTransformer, MutualAttention
-from mien.layers.masked import zero_missing
 from mien.layers.output_block import OutputBlock
-from mien.layers.steps import length
+from mien.layers.steps import clean_values, length
 from mien.layers.time import grid_of, select_present, step_under, take
 from mien.models._backbones import Backbone, Name, black
 from mien.models._backbones import backbone as chosen_backbone
@@ -59,7 +58,7 @@ from mien.models._registry import register_model
 from mien.models._sfav_branches import SHRINK, Stage, Track
 from mien.models._task import Task
 from mien.schema import AUDIO, VIDEO
-from mien.signals import Sequence, Signals
+from mien.signals import Signals
 
 Widths = tuple[int, int, int, int]
 WIDTHS: Mapping[str, Widths] = {AUDIO: (64, 128, 256, 128), VIDEO: (64, 64, 128, 128)}
@@ -92,7 +91,7 @@ class FusedTracks:
 
 
 class SFAV(Model):
-    """Base of the three fusions; see the head of this file.
+    """Base of the three fusions; see the module docstring.
 
     Args:
         task: categories or dimensions, per clip or per frame.
@@ -160,11 +159,11 @@ class SFAV(Model):
         )
 
     def feature_size(self, modality: str) -> int | None:
-        """See `Model.expected`; video is checked when its crops, if any, are described."""
+        """Tell how many features a step has; video is checked when its crops are described."""
         return None if modality == VIDEO else super().feature_size(modality)
 
     def describe(self, signals: Signals) -> Signals:
-        """The same signals with features in place of face crops, invalid crops not looked at."""
+        """Put features in place of face crops, invalid crops not looked at."""
         if self.backbone is None or VIDEO not in signals or signals[VIDEO].values.ndim == 3:
             return signals
         faces = signals[VIDEO]
@@ -210,7 +209,8 @@ class SFAV(Model):
             values = like.new_zeros(len(present), steps, size)
             valid = torch.zeros(values.shape[:2], dtype=torch.bool, device=like.device)
         else:
-            values, valid = _cleaned(name, sequence, size), sequence.valid
+            values = clean_values(name, sequence, size, "for face crops choose a backbone")
+            valid = sequence.valid
         if bool(present.all()):
             return values, valid
         lacking = max(0, steps - valid.shape[1])
@@ -361,17 +361,6 @@ class IntermediateAttention(SFAV):
             mine, other = tracks[asking], tracks[OTHER[asking]]
             weights[OTHER[asking]] = attention(mine.cleaned, mine.valid, other.cleaned, other.valid)
         stages = {f"{name}_stage1": track.values for name, track in tracks.items()}
-        for name, shares in weights.items():
-            tracks[name] = tracks[name].of_values(tracks[name].values * shares.unsqueeze(-1))
+        for name, each in weights.items():
+            tracks[name] = tracks[name].of_values(tracks[name].values * each.unsqueeze(-1))
         return FusedTracks(self._through(tracks, 1), stages, weights)
-
-
-def _cleaned(name: str, sequence: Sequence, size: int) -> Tensor:
-    """Features, zero where not valid."""
-    values = sequence.values.flatten(2)
-    if values.shape[-1] != size:
-        raise OptionError(
-            f"{name} has {values.shape[-1]} features, the model was made for {size}",
-            advice="for face crops choose a backbone",
-        )
-    return zero_missing(values, sequence.valid)

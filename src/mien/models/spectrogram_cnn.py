@@ -45,7 +45,7 @@ SMALLEST = (32, 91)  # below it the last pool but one leaves less than a kernel
 
 
 class SpectrogramCNN(nn.Module):
-    """Features, or outputs, of spectrograms; see the head of this file.
+    """Features, or outputs, of spectrograms; see the module docstring.
 
     Args:
         outputs: number of outputs of block 5; None stops after block 3, with the features.

@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 
 def check_stride(positions: int, stride: int | None) -> int:
-    """Steps between the starts of a stream's windows.
+    """Check the steps between the starts of a stream's windows.
 
     Args:
         positions: steps of a window.
@@ -142,7 +142,7 @@ class MMTEStream:
 
     @torch.no_grad()
     def finish(self) -> list[Answer]:
-        """Answers to the last steps, whose look-ahead ends with the sequence.
+        """Answer the last steps, whose look-ahead ends with the sequence.
 
         Raises:
             NothingPresent: no step ever came in, or nothing was ever observed of somebody, which
@@ -240,13 +240,13 @@ class _Window:
         self._pass(torch.stack(embedded, dim=1))
 
     def close(self) -> None:
-        """No more steps: what is ahead of the last ones ends here."""
+        """Take no more steps: what is ahead of the last ones ends here."""
         for index, stage in enumerate(self.stages):
             stage.closed = True
             self._drain(index)
 
     def take(self) -> list[tuple[int, Tensor]]:
-        """Outputs of the decoder since the last call, with the steps they belong to."""
+        """Take the outputs of the decoder since the last call, with the steps they belong to."""
         ready, self.ready = self.ready, []
         return ready
 
@@ -280,7 +280,7 @@ class _Stage:
         self.projected.append(self.layer.project(given))
 
     def make(self, valid: list[Tensor]) -> Tensor | None:
-        """The next step, if all that it sees has come in."""
+        """Make the next step, if all that it sees has come in."""
         step, came = self.made, len(self.given)
         if step >= came or (step + self.ahead >= came and not self.closed):
             return None

@@ -10,7 +10,7 @@ readout are those of models/sfav.py; with `output_block` MulT's dense layers com
 Where the paper is silent:
 - Which way is which. "From audio to video" is read as: video asks, audio gives keys and values. In
   table II TAV without audio is at 13.33 % without and with modality dropout, and at 12.83 % with
-  dropout and noise; 13.33 % is the share of one class of eight: its answer is constant, as it must
+  dropout and noise; 13.33 % is one class of eight: its answer is constant, as it must
   be if all values come from audio, whose convolutions have no padding and make a constant of zeros.
   TVA without video is not constant, since those of video are padded and their zeros differ at both
   ends.
@@ -63,7 +63,7 @@ class ConvolutionalTransformer(CrossBlock):
         self.narrow = nn.Conv1d(ratio * width, width, KERNEL, padding=KERNEL // 2)
 
     def forward(self, asking: Track, asked: Track) -> Tensor:
-        """``(batch, time, width)`` on the steps of who asks; meaningless where not valid."""
+        """Attend: ``(batch, time, width)`` on steps of who asks; meaningless where not valid."""
         found = self.attend(asking.cleaned, asked.cleaned, asked.valid)
         # Steps that are not there are zero before each convolution, as those behind the ends.
         normal = asking.of_values(self.normalise(found)).cleaned
@@ -77,7 +77,7 @@ def _over_time(convolution: nn.Module, values: Tensor) -> Tensor:
 
 
 class OneDirection(SFAV):
-    """Base of both; see the head of this file.
+    """Base of both; see the module docstring.
 
     Args:
         task: see `SFAV`.

@@ -44,7 +44,7 @@ from mien.signals import Signals
 
 @register_model("tlstm", paper="Huang et al. 2020", missing="zeros in its place")
 class TLSTM(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: what to say.

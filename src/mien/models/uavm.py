@@ -27,7 +27,7 @@ Where the paper is silent:
 - Steps that were not observed are no keys and do not enter the mean.
 - Per frame the classifier reads each step; modalities of different hop are brought to the finest
   one by the step under its middle, and those observed at that moment are averaged.
-- A learned position begins normally distributed with deviation 0.02, as usual for transformers.
+- A learned position begins normally distributed with standard deviation 0.02, as is usual.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Block(nn.Module):
         self.narrow = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """``(batch, time, width)`` from the same.
+        """Transform ``(batch, time, width)``; the shape stays.
 
         Args:
             x: ``(batch, time, width)``.
@@ -110,7 +110,7 @@ class Transformer(nn.Module):
         nn.init.trunc_normal_(self.positions, std=0.02)
 
     def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """``(batch, time, width)`` from ``(batch, time, features)``, time at most `steps`."""
+        """Transform ``(batch, time, features)`` to ``(batch, time, width)``; time up to `steps`."""
         x = self.norm(x)
         if self.project is not None:
             x = self.project(x)
@@ -122,7 +122,7 @@ class Transformer(nn.Module):
 
 @register_model("uavm", paper="Gong et al. 2022", missing="left out of the mean")
 class UAVM(Model):
-    """See the head of this file.
+    """See the module docstring.
 
     Args:
         task: what to say.
@@ -200,7 +200,7 @@ class UAVM(Model):
         return Prediction(mean, by_modality, embeddings=embeddings)
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Mean over the modalities of the criterion, an item counting only what it has."""
+        """Average the criterion over the modalities, an item counting only what it has."""
         losses = [self.criterion(alone, target, None) for alone in prediction.by_modality.values()]
         return torch.stack(losses).mean()
 

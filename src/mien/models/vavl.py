@@ -142,7 +142,7 @@ def _mlp(features: int, out: int, *, hidden: tuple[int, int], dropout: float) ->
 
 @register_model("vavl", paper="Goncalves et al. 2023", missing="the head of the other one")
 class Vavl(Branches):
-    """See the head of this file. Times of several modalities: see `mien.models._branches`.
+    """See the module docstring. Times of several modalities: see `mien.models._branches`.
 
     Args:
         task: categories or dimensions, per clip or per frame.
@@ -208,7 +208,7 @@ class Vavl(Branches):
         self.joint = mlp(several * width, len(task.names)) if joint else None
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
-        """One modality through its own and the shared layers; see `Branches.encode`."""
+        """Encode one modality by its own and the shared layers; see `Branches.encode`."""
         own = self.encoders[modality](values, valid)
         shared = self.shared(own, valid)
         frames = self.shared_norm(shared + own if self.residual else shared)
@@ -246,7 +246,7 @@ class Vavl(Branches):
         return [m for m in found if m in self.reconstructions]
 
     def loss_terms(self, prediction: Prediction, target: Tensor) -> dict[str, Tensor]:
-        """The terms of Algorithm 1: one by modality (lines 5, 9) and ``audio_visual`` (line 14).
+        """Compute the terms of Algorithm 1: by modality (lines 5, 9) and ``audio_visual`` (14).
 
         Args:
             prediction: what `forward` returned.
@@ -272,12 +272,12 @@ class Vavl(Branches):
         return terms
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Sum of `loss_terms`, equation 1 over all branches; see the head of this file."""
+        """Sum `loss_terms`, equation 1 over all branches; see the module docstring."""
         terms = self.loss_terms(prediction, target)
         return sum(terms.values(), start=0 * prediction.scores.sum())
 
     def parts(self) -> dict[str, list[nn.Parameter]]:
-        """The weights of Algorithm 1: one set by modality, ``shared`` and ``audio_visual``."""
+        """Collect the weights of Algorithm 1: by modality, ``shared`` and ``audio_visual``."""
         out = {}
         for name in self.modalities:
             own = [self.encoders[name], self.heads[name]]
@@ -349,7 +349,7 @@ class UnimodalConformer(Branches):
         self.heads = nn.ModuleDict({m: mlp(width, len(task.names)) for m in self.modalities})
 
     def encode(self, modality: str, values: Tensor, valid: Tensor) -> Encoded:
-        """One modality through its conformers; see `Branches.encode`."""
+        """Encode one modality by its conformers; see `Branches.encode`."""
         return Encoded(self.encoders[modality](values, valid))
 
     def forward(self, signals: Signals) -> BranchPrediction:
@@ -364,7 +364,7 @@ class UnimodalConformer(Branches):
         )
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """Sum of the networks' own losses, each over the items that have its modality.
+        """Sum the networks' own losses, each over the items that have its modality.
 
         Raises:
             OptionError: the prediction is another model's.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +15,7 @@ from mien.errors import MienError, OptionError
 from mien.formats import FORMATS
 from mien.recognition.outputs import OutputFolder
 from mien.recognition.recognizer import Analysis, Recognizer
-from mien.timeline import Timeline
+from mien.timeline import Dimension, Metadata, Timeline
 
 
 class Batch:
@@ -33,12 +34,10 @@ class Batch:
     def __init__(
         self, formats: Sequence[str], out: Path | None, console: Console, errors: Console
     ) -> None:
-        unknown = sorted(set(formats) - set(FORMATS))
-        if unknown or not formats:
-            raise OptionError(
-                f"no format is called {', '.join(unknown) or 'nothing'}",
-                advice=f"choose from {', '.join(FORMATS)}",
-            )
+        if not formats:
+            raise OptionError("no format is given", advice=f"choose from {', '.join(FORMATS)}")
+        for name in formats:
+            FORMATS[name]
         self._formats, self._out = list(dict.fromkeys(formats)), out
         self._console, self._errors = console, errors
         self._folders: dict[Path, OutputFolder] = {}
@@ -47,21 +46,21 @@ class Batch:
     def run(
         self, recognizer: Recognizer, recordings: Sequence[Path], without: Collection[str]
     ) -> int:
-        """Analyse and write; returns the number of files that failed.
+        """Analyse and write; return the number of files that failed.
 
         What was written stays, whatever happens later; the summary is written even then.
         """
         failed = 0
         with _bar(self._errors) as bar:
             task = bar.add_task("", total=len(recordings), note="")
-            outcomes = recognizer.analyze_all(
+            results = recognizer.analyze_all(
                 recordings,
                 without=without,
                 progress=lambda seconds: bar.update(task, note=f"{seconds:.0f} s"),
             )
             try:
-                for outcome in outcomes:
-                    failed += not self._take(outcome)
+                for result in results:
+                    failed += not self._take(result)
                     bar.update(task, advance=1, note="")
             finally:
                 failed += self._write_summaries()
@@ -69,18 +68,18 @@ class Batch:
             self._errors.print(f"{failed} of {len(recordings)} failed", markup=False)
         return failed
 
-    def _take(self, outcome: Analysis) -> bool:
-        """Write one outcome; True if all went well."""
+    def _take(self, result: Analysis) -> bool:
+        """Write one result; True if all went well."""
         try:
-            if outcome.timeline is None:
-                raise outcome.error or AssertionError("no timeline without an error")
-            written = self._write(outcome.path, outcome.timeline)
+            if result.timeline is None:
+                raise result.error or AssertionError("no timeline without an error")
+            written = self._write(result.path, result.timeline)
         except MienError as error:
             self._errors.print(f"failed: {error}", markup=False)
             return False
-        for warning in _warnings(outcome.timeline):
-            self._errors.print(f"note: {outcome.path}: {warning}", markup=False)
-        for line in summary_lines(outcome.timeline):
+        for warning in _warnings(result.timeline):
+            self._errors.print(f"note: {result.path}: {warning}", markup=False)
+        for line in summary_lines(result.timeline):
             self._console.print(f"{line} → {written}", markup=False)
         return True
 
@@ -120,17 +119,26 @@ def _warnings(timeline: Timeline) -> list[str]:
 
 
 def summary_lines(timeline: Timeline) -> list[str]:
-    """One line for each person of a timeline, for people to read."""
-    lines = []
-    for row in timeline.summary().to_dict("records"):
-        who = f"{row['file']} · person {row['person']}"
-        seen = f"face {row['face_seconds']:.1f} s, voice {row['voice_seconds']:.1f} s"
-        if pd.isna(row["emotion"]):
-            lines.append(f"{who} · nothing observed ({seen})")
-            continue
-        dimensions = ", ".join(
-            f"{name} {row[name]:+.2f}" + (" (derived)" if timeline.metadata.derived(name) else "")
-            for name in schema.DIMENSIONS
-        )
-        lines.append(f"{who} · {row['emotion']} {row['confidence']:.2f} · {dimensions} · {seen}")
-    return lines
+    """Write one line for each person of a timeline, for people to read."""
+    return [_summary_line(row, timeline.metadata) for row in timeline.summary().to_dict("records")]
+
+
+def _summary_line(row: Mapping[Hashable, Any], metadata: Metadata) -> str:
+    who = f"{row['file']} · person {row['person']}"
+    seen = ", ".join(
+        f"{metadata.evidence(name)} {row[schema.seconds_column(name)]:.1f} s"
+        for name in metadata.modalities
+    )
+    if not row["seconds"] > 0:
+        return f"{who} · nothing observed ({seen})"
+    best = [f"{row['emotion']} {row['confidence']:.2f}"] if metadata.labels else []
+    dimensions = ", ".join(
+        f"{name} {_number(row[name], dimension)}" + (" (derived)" if dimension.derived else "")
+        for name, dimension in metadata.dimensions.items()
+    )
+    return " · ".join(filter(None, [who, *best, dimensions, seen]))
+
+
+def _number(value: float, dimension: Dimension) -> str:
+    """Write a value, with its sign where the scale has negative values."""
+    return f"{value:.2f}" if dimension.low is not None and dimension.low >= 0 else f"{value:+.2f}"

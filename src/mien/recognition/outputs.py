@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from mien.errors import OutputError
 from mien.formats import FORMATS, write_atomically, write_table
+from mien.schema import TEXT_COLUMNS
 from mien.timeline import Timeline
 
 _INDEX = ".mien.json"
@@ -121,7 +122,9 @@ class OutputFolder:
 
 def _read_summary(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_csv(path, dtype={"file": "string", "person": "string"})
+        # A file or a label may be called NA, nan or 01.
+        texts = dict.fromkeys(TEXT_COLUMNS, "string")
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
         table["file"]
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(

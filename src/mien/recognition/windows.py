@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.features.reader import FaceTrack, Observation
+from mien.features.observation import FaceTrack, Observation
 from mien.features.voice import VOICE_HOP
 from mien.schema import VOICE_PERSON
 from mien.signals import Sequence, Signals

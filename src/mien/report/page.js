@@ -4,7 +4,7 @@ for (const chart of document.querySelectorAll(".chart")) {
   const readings = [...chart.querySelectorAll("[data-series]")];
   const moments = [...chart.querySelectorAll(".moment")];
   const resting = [...readings, ...moments].map((node) => [node, node.textContent]);
-  const stack = chart.querySelector(".stack");
+  const stack = chart.querySelector(".stack, .lines");
   let current = 0;
 
   const clock = (milliseconds) => {
@@ -18,12 +18,12 @@ for (const chart of document.querySelectorAll(".chart")) {
   };
 
   const worded = (series, value) => {
-    if (series === "audio" || series === "video") {
+    if (data.modalities.includes(series)) {
       return value === 0 ? "no" : value === 1000 ? "yes" : `${Math.round(value / 10)} %`;
     }
     if (value === null) return "–";
     const number = (value / 1000).toFixed(2).replace("-", "−");
-    return (series === "arousal" || series === "valence") && value >= 0 ? `+${number}` : number;
+    return data.dimensions[series] && value >= 0 ? `+${number}` : number;
   };
 
   const show = (index) => {
@@ -45,9 +45,12 @@ for (const chart of document.querySelectorAll(".chart")) {
 
   const spoken = (index) => {
     const heard = readings
-      .map((node) => node.dataset.series)
-      .filter((series) => (data.values[series][index] ?? 0) >= 100 && series !== "audio" && series !== "video")
-      .map((series) => `${series} ${worded(series, data.values[series][index])}`);
+      .map((node) => [node.dataset.series, node.parentNode.querySelector(".name")])
+      .filter(([series, name]) => {
+        const value = data.values[series][index];
+        return name && value !== null && (series in data.dimensions || value >= 100);
+      })
+      .map(([series, name]) => `${name.textContent} ${worded(series, data.values[series][index])}`);
     return `${clock(data.start[index])}: ${heard.join(", ") || "nothing observed"}`;
   };
 

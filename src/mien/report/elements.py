@@ -11,7 +11,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def element(tag: str, *children: Element | str | None, **attributes: str | None) -> Element:
-    """An element with children and attributes; what is None is left out.
+    """Make an element with children and attributes; what is None is left out.
 
     Args:
         tag: its name.
@@ -38,7 +38,7 @@ def element(tag: str, *children: Element | str | None, **attributes: str | None)
 
 
 def raw(tag: str, content: str, **attributes: str | None) -> Element:
-    """A ``style`` or ``script`` element, whose content HTML takes as it is.
+    """Make a ``style`` or ``script`` element, whose content HTML takes as it is.
 
     Raises:
         ValueError: the content would end the element early.
@@ -51,7 +51,7 @@ def raw(tag: str, content: str, **attributes: str | None) -> Element:
 
 
 def document(root: Element) -> str:
-    """A whole HTML document."""
+    """Write a whole HTML document."""
     return (
         "<!doctype html>\n" + ElementTree.tostring(root, encoding="unicode", method="html") + "\n"
     )

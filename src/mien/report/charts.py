@@ -2,60 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mien._report.elements import Element, element
-from mien._report.series import Floats, Series
+from mien.report.elements import Element, element
+from mien.report.series import Floats, Series
 
 _WIDTH = 3000
 _HEIGHT = 1000
 _TICK_STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 
 
-def stacked_area(series: Series, emotions: Sequence[str], *, label: str) -> Element:
-    """Emotion probabilities over time, the first emotion at the bottom; gaps stay empty."""
+def draw_area(series: Series, tones: Sequence[str], *, label: str) -> Element:
+    """Draw probabilities over time, the first label at the bottom; gaps stay empty.
+
+    Args:
+        series: what to draw.
+        tones: the class of each label's colour, in the labels' order.
+        label: what the picture shows, for those who do not see it.
+    """
     tops = np.cumsum(series.probabilities, axis=1)
     paths = []
     # From the top band down: each is drawn to the floor and covered by the next.
-    for index in reversed(range(len(emotions))):
+    for index in reversed(range(len(tones))):
         lines = [
             f"{_line(series, stretch, 1 - tops[:, index])}V{_HEIGHT}H{_x(series, stretch)[0]}Z"
             for stretch in series.stretches(series.probabilities)
         ]
-        paths.append(element("path", class_=f"area {emotions[index]}", d="".join(lines)))
+        paths.append(element("path", class_=f"area {tones[index]}", d="".join(lines)))
     return _picture(paths, label)
 
 
-def dimension_lines(series: Series, *, label: str) -> Element:
-    """Arousal and valence over time, from 1 at the top to -1; gaps stay empty."""
+def draw_lines(
+    series: Series, tones: Mapping[str, str], scale: tuple[float, float], *, label: str
+) -> Element:
+    """Draw dimensions over time; gaps stay empty, values beyond the scale lie on its edge.
+
+    Args:
+        series: what to draw.
+        tones: the class of each dimension's line, by name.
+        scale: the value at the bottom and the one at the top.
+        label: what the picture shows, for those who do not see it.
+    """
+    low, high = scale
     seen = "".join(
         f"M{_x(series, stretch)[0]} 0H{_x(series, stretch)[-1]}V{_HEIGHT}H{_x(series, stretch)[0]}Z"
-        for stretch in series.stretches(series.probabilities)
+        for stretch in series.stretches(np.where(series.seen > 0, 1.0, np.nan))
     )
-    middle = _HEIGHT // 2
     paths = [
         element("path", class_="seen", d=seen),
-        element("path", class_="zero", d=f"M0 {middle}H{_WIDTH}"),
+        element("path", class_="middle", d=f"M0 {_HEIGHT // 2}H{_WIDTH}"),
     ]
-    for name, values in series.dimensions.items():
-        lines = [_line(series, stretch, (1 - values) / 2) for stretch in series.stretches(values)]
-        paths.append(element("path", class_=f"line {name}", d="".join(lines)))
+    for name, tone in tones.items():
+        depth = np.clip((high - series.dimensions[name]) / (high - low), 0, 1)
+        lines = [_line(series, stretch, depth) for stretch in series.stretches(depth)]
+        paths.append(element("path", class_=f"line {tone}", d="".join(lines)))
     return _picture(paths, label)
 
 
-def presence_bar(series: Series, share: Floats, *, label: str) -> Element:
-    """A bar where something was present; lower where it was so for only a part of the point."""
+def draw_presence(series: Series, present: Floats, *, label: str) -> Element:
+    """Draw a bar where something was there; lower where it was so for a part of the point only."""
     parts = []
-    edges = np.flatnonzero(np.diff(share, prepend=np.nan, append=np.nan) != 0)
+    edges = np.flatnonzero(np.diff(present, prepend=np.nan, append=np.nan) != 0)
     for first, after in pairwise(edges.tolist()):
-        if share[first] > 0:
+        if present[first] > 0:
             left, right = (_across(series, x) for x in (series.start[first], series.end[after - 1]))
             parts.append(
-                f"M{left} {_HEIGHT}V{round(_HEIGHT * (1 - share[first]))}H{right}V{_HEIGHT}Z"
+                f"M{left} {_HEIGHT}V{round(_HEIGHT * (1 - present[first]))}H{right}V{_HEIGHT}Z"
             )
     return _picture([element("path", d="".join(parts))], label)
 
@@ -93,15 +109,15 @@ def _line(series: Series, stretch: slice, depth: Floats) -> str:
     )
 
 
-def band_names(series: Series, emotions: Sequence[str]) -> list[Element]:
-    """Each emotion's name where its band is widest, if it is wide enough anywhere."""
+def place_names(series: Series, tones: Mapping[str, str]) -> list[Element]:
+    """Write each label where its band is widest, if it is wide enough anywhere."""
     tops = np.cumsum(series.probabilities, axis=1)
     count = len(tops)
     reach = max(1, round(0.05 * count))
     if count <= 2 * reach:
         return []
     names = []
-    for index, emotion in enumerate(emotions):
+    for index, (name, tone) in enumerate(tones.items()):
         ceiling = tops[:, index]
         floor = ceiling - series.probabilities[:, index]
         lowest = sliding_window_view(floor, 2 * reach + 1).max(axis=1)
@@ -114,19 +130,19 @@ def band_names(series: Series, emotions: Sequence[str]) -> list[Element]:
         left = (series.start[middle] + series.end[middle]) / 2 / series.duration
         top = 1 - (highest[best] + lowest[best]) / 2
         style = f"left:{100 * left:.2f}%;top:{100 * top:.1f}%"
-        names.append(element("span", emotion, class_=f"band {emotion}", style=style))
+        names.append(element("span", name, class_=f"band {tone}", style=style))
     return names
 
 
-def time_ticks(duration: float) -> list[tuple[float, str]]:
-    """At most ten round times from 0 to the duration, with their labels."""
+def choose_ticks(duration: float) -> list[tuple[float, str]]:
+    """Choose at most ten round times from 0 to the duration, with their labels."""
     step = next((step for step in _TICK_STEPS if duration / step <= 9.5), 86400)
     times = np.arange(0, duration + 1e-6, step)
-    return [(float(time), clock(float(time))) for time in times]
+    return [(float(time), format_clock(float(time))) for time in times]
 
 
-def clock(seconds: float) -> str:
-    """A time as ``1:02:03`` or ``2:03``; with a decimal where it has one."""
+def format_clock(seconds: float) -> str:
+    """Write a time as ``1:02:03`` or ``2:03``; with a decimal where it has one."""
     tenths = round(seconds * 10)
     whole, tenth = divmod(tenths, 10)
     fraction = f".{tenth}" if tenth else ""

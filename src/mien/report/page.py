@@ -1,4 +1,4 @@
-"""One self-contained page that shows a timeline: for reading, printing and passing on.
+"""The page as a whole: heading, people, summary, notes.
 
 The page loads nothing: style, script and pictures are inside it, and its Content-Security-Policy
 forbids all else. Without script it is complete; with it, a cursor reads the charts' values.
@@ -11,23 +11,23 @@ import hashlib
 from importlib import resources
 from pathlib import PurePath
 
-import numpy as np
 import pandas as pd
 
 from mien import schema
-from mien._report import charts, words
-from mien._report.elements import Element, document, element, raw
-from mien._report.figure import figure
-from mien.timeline import Metadata, Run, Timeline
+from mien.report import charts, words
+from mien.report.elements import Element, document, element, raw
+from mien.report.figure import draw_figure
+from mien.timeline import Metadata, Segment, Timeline
 
 _POINTS_PER_PAGE = 4320
 _POINTS_PER_PERSON = 360
 _PEOPLE_DRAWN = 24
 _PASSAGES = 30
+_FINGERPRINT = 12  # characters of a hash
 
 
 def render(timeline: Timeline, *, title: str | None = None) -> str:
-    """The page of a timeline, as one HTML document.
+    """Render a timeline as one HTML document.
 
     A long recording is drawn with at most 360 points a person, each the mean of some steps; the
     page says so. The same timeline always gives the same text.
@@ -41,13 +41,13 @@ def render(timeline: Timeline, *, title: str | None = None) -> str:
     names = list(metadata.recordings)
     heading = title or (_base_name(names[0]) if len(names) == 1 else f"{len(names)} recordings")
     script = _asset("page.js")
-    summary, runs = timeline.summary(), timeline.runs()
+    summary, segments = timeline.summary(), timeline.segments()
     parts = [
         _recording(
             timeline,
             name,
             summary[summary["file"] == name].reset_index(drop=True),
-            [run for run in runs if run.file == name],
+            [segment for segment in segments if segment.file == name],
             title if len(names) == 1 else None,
         )
         for name in names
@@ -70,7 +70,7 @@ def _head(heading: str, script: str) -> Element:
 
 
 def _asset(name: str) -> str:
-    return (resources.files("mien._report") / name).read_text(encoding="utf-8")
+    return (resources.files("mien.report") / name).read_text(encoding="utf-8")
 
 
 def _policy(script: str) -> str:
@@ -86,7 +86,7 @@ def _base_name(file: str) -> str:
 
 
 def _recording(
-    timeline: Timeline, name: str, table: pd.DataFrame, runs: list[Run], title: str | None
+    timeline: Timeline, name: str, table: pd.DataFrame, segments: list[Segment], title: str | None
 ) -> Element:
     metadata = timeline.metadata
     longest = table.nlargest(_PEOPLE_DRAWN, "seconds", keep="first").index
@@ -96,26 +96,27 @@ def _recording(
         "article",
         _header(metadata, name, title, people=int((table["person"] != schema.VOICE_PERSON).sum())),
         _people_left_out(len(rows) - len(longest)),
-        *(_person(rows[index], runs, timeline, limit) for index in sorted(longest)),
+        *(_person(rows[index], segments, timeline, limit) for index in sorted(longest)),
         _conclusion(table, metadata),
     )
 
 
 def _header(metadata: Metadata, name: str, title: str | None, *, people: int) -> Element:
     recording = metadata.recordings[name]
-    notices = words.notices(metadata, recording)
-    window = metadata.window and metadata.hop
+    notices = words.list_notices(metadata, recording)
+    sources = words.join_names(metadata.evidence(name) for name in metadata.modalities)
     facts = {
         "File": name if title or name != _base_name(name) else None,
-        "Duration": words.seconds(recording.duration),
+        "Duration": words.format_seconds(recording.duration),
         "People": str(people),
         "Model": metadata.model,
-        "Window": f"{metadata.window:g} s, every {metadata.hop:g} s" if window else None,
+        "Model file": metadata.model_fingerprint[:_FINGERPRINT] or None,
+        "Window": _window(metadata),
         "Version": f"mien {metadata.mien_version}",
     }
     return element(
         "header",
-        element("p", "Emotion from face and voice", class_="eyebrow"),
+        element("p", f"Emotion from {sources}", class_="eyebrow"),
         element("h1", element("bdi", title or _base_name(name))),
         element(
             "dl",
@@ -129,8 +130,21 @@ def _header(metadata: Metadata, name: str, title: str | None, *, people: int) ->
         element("ul", *(element("li", text) for text in notices), class_="notices")
         if notices
         else None,
-        element("p", words.CAVEAT, " ", element("a", "How to read this page", href="#notes")),
+        element(
+            "p",
+            words.write_caveat(metadata),
+            " ",
+            element("a", "How to read this page", href="#notes"),
+        ),
     )
+
+
+def _window(metadata: Metadata) -> str | None:
+    """Say what the model looks at and how often; None where a file does not say."""
+    if not metadata.hop:
+        return None
+    window = f"{metadata.window:g} s" if metadata.window else "the whole recording"
+    return f"{window}, every {metadata.hop:g} s"
 
 
 def _people_left_out(number: int) -> Element | None:
@@ -146,82 +160,88 @@ def _conclusion(table: pd.DataFrame, metadata: Metadata) -> Element | None:
     return _summary_table(table, metadata) if table["seconds"].gt(0).any() else None
 
 
-def _person(row: words.Row, runs: list[Run], timeline: Timeline, limit: int) -> Element:
+def _person(row: words.Row, segments: list[Segment], timeline: Timeline, limit: int) -> Element:
     metadata = timeline.metadata
-    recording = metadata.recordings[row["file"]]
-    dimensions = words.dimensions_sentence(row, metadata)
+    dimensions = words.write_averages(row, metadata) if metadata.labels else None
     return element(
         "section",
-        element("h2", element("bdi", words.person_label(row["person"]))),
-        element("p", words.lead(row, metadata.emotions), class_="lead"),
+        element("h2", element("bdi", words.name_person(row["person"]))),
+        element("p", words.write_lead(row, metadata), class_="lead"),
         element(
             "p",
             f"{dimensions} " if dimensions else None,
-            words.seen_sentence(row, recording),
+            words.write_observed(row, metadata),
             class_="aside",
         ),
-        figure(row, timeline, limit) if row["seconds"] > 0 else None,
-        _passages([run for run in runs if run.person == row["person"]]),
+        draw_figure(row, timeline, limit) if row["seconds"] > 0 else None,
+        _passages([one for one in segments if one.person == row["person"]]),
         class_="person",
     )
 
 
-def _passages(runs: list[Run]) -> Element | None:
-    if not runs:
+def _passages(segments: list[Segment]) -> Element | None:
+    if not segments:
         return None
-    longest = sorted(runs, key=lambda run: run.start - run.end)[:_PASSAGES]
+    longest = sorted(segments, key=lambda one: one.start - one.end)[:_PASSAGES]
     lines = [
         element(
             "tr",
-            element("td", charts.clock(run.start)),
-            element("td", charts.clock(run.end)),
-            element("td", run.emotion),
-            element("td", f"{run.confidence:.2f}"),
+            element("td", charts.format_clock(one.start)),
+            element("td", charts.format_clock(one.end)),
+            element("td", element("bdi", one.emotion)),
+            element("td", f"{one.confidence:.2f}"),
         )
-        for run in sorted(longest)
+        for one in sorted(longest)
     ]
-    some = f"the {_PASSAGES} longest of {len(runs)}" if len(runs) > _PASSAGES else "all"
+    some = f"the {_PASSAGES} longest of {len(segments)}" if len(segments) > _PASSAGES else "all"
     return element(
         "details",
-        element("summary", f"Passages in which one emotion leads ({some})"),
-        _table("Passages", ("From", "To", "Emotion", "Mean probability"), lines),
+        element("summary", f"Passages in which one label leads ({some})"),
+        _table("Passages", ("From", "To", "Label", "Mean probability"), lines),
     )
 
 
 def _summary_table(summary: pd.DataFrame, metadata: Metadata) -> Element:
-    """One column a person, for phones are narrow and models know many emotions."""
-    names = {schema.probability_column(emotion): emotion for emotion in metadata.emotions}
-    rows: list[tuple[str, list[str]]] = [
-        ("Most probable", ["–" if pd.isna(value) else value for value in summary["emotion"]]),
-        *((label, [_number(value) for value in summary[name]]) for name, label in names.items()),
-        *((name, [words.signed(value) for value in summary[name]]) for name in schema.DIMENSIONS),
-        ("Face seen", [words.seconds(value) for value in summary["face_seconds"]]),
-        ("Voice heard", [words.seconds(value) for value in summary["voice_seconds"]]),
-        ("Face or voice", [words.seconds(value) for value in summary["seconds"]]),
-        ("Face quality", [_number(value) for value in summary["face_quality"]]),
-    ]
+    """One column a person, for phones are narrow and models know many labels."""
     lines = [
         element(
             "tr",
-            element("th", label.capitalize(), scope="row"),
+            element("th", element("bdi", label), scope="row"),
             *(element("td", value) for value in values),
         )
-        for label, values in rows
+        for label, values in _summary_rows(summary, metadata)
     ]
-    people = [words.person_label(person) for person in summary["person"]]
+    people = [words.name_person(person) for person in summary["person"]]
     return element(
         "section",
         element("h2", "Summary"),
-        element(
-            "p", "Means over the steps in which a face or a voice was observed.", class_="aside"
-        ),
+        element("p", "Averages over the steps in which anything was observed.", class_="aside"),
         _table("Summary", ("", *people), lines),
         class_="summary",
     )
 
 
-def _number(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.2f}"
+def _summary_rows(summary: pd.DataFrame, metadata: Metadata) -> list[tuple[str, list[str]]]:
+    rows = []
+    if metadata.labels:
+        best = ["–" if pd.isna(value) else value for value in summary["emotion"]]
+        rows.append(("Most probable", best))
+    for label in metadata.labels:
+        column = summary[schema.probability_column(label)]
+        rows.append((label, [words.format_number(value) for value in column]))
+    for name, dimension in metadata.dimensions.items():
+        rows.append((name, [words.format_number(value, dimension) for value in summary[name]]))
+    observed = {
+        f"{words.capitalize(metadata.evidence(name))} observed": schema.seconds_column(name)
+        for name in metadata.modalities
+    }
+    for title, name in (observed | {"Anything observed": "seconds"}).items():
+        rows.append((title, [words.format_seconds(value) for value in summary[name]]))
+    if metadata.faces:
+        rows.append(
+            ("Face quality", [words.format_number(value) for value in summary["face_quality"]])
+        )
+    return rows
 
 
 def _table(name: str, heads: tuple[str, ...], lines: list[Element]) -> Element:
@@ -231,14 +251,13 @@ def _table(name: str, heads: tuple[str, ...], lines: list[Element]) -> Element:
 
 
 def _notes(metadata: Metadata, *, pictures: bool) -> Element:
-    derived = [name for name in schema.DIMENSIONS if metadata.derived(name)]
-    source = metadata.dimensions[derived[0]] if derived else ""
-    own = f"They are not measured but {source}." if derived else None
     return element(
         "section",
         element("h2", "How to read this page"),
-        *(element("p", element("b", f"{head}."), " ", text) for head, text in words.NOTES),
-        element("p", element("b", "Arousal and valence."), " ", own) if own else None,
+        *(
+            element("p", element("b", element("bdi", head), "."), " ", element("bdi", text))
+            for head, text in words.list_notes(metadata)
+        ),
         element(
             "p",
             element("b", "Faces."),
