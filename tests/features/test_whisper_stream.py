@@ -1,4 +1,4 @@
-"""The voice in chunks: how they tile, how near to the whole, how much memory they take."""
+"""The voice in chunks: how they tile, how near they come to the whole, what memory they take."""
 
 from __future__ import annotations
 

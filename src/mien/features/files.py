@@ -195,15 +195,21 @@ def _hop_of(table: FeatureTable, times: NDArray[np.float64]) -> float:
     usual = float(np.median(gaps))
     steps = np.concatenate([[0], np.cumsum(np.maximum(np.rint(gaps / usual), 1))])
     slope = float(np.polyfit(steps, times - times[0], 1)[0]) if len(times) > 2 else usual
-    off = np.abs(times - times[0] - slope * steps).max()
+    off = _off_grid(times, steps, slope)
     if off > _JITTER * usual:
         return float(f"{usual:.3g}")
-    tolerance = max(min(_ROUNDED_S, _JITTER * usual / 2), float(off))
+    tolerance = max(min(_ROUNDED_S, _JITTER * usual / 2), off)
     for digits in range(1, 8):
         for candidate in (float(f"{slope:.{digits}g}"), 1 / float(f"{1 / slope:.{digits}g}")):
-            if np.abs(times - times[0] - candidate * steps).max() <= tolerance:
+            if _off_grid(times, steps, candidate) <= tolerance:
                 return candidate
     return slope
+
+
+def _off_grid(times: NDArray[np.float64], steps: NDArray[np.number], hop: float) -> float:
+    """How far times are from a grid at most, in seconds, wherever the grid begins."""
+    begins = times - hop * steps
+    return float(np.abs(begins - np.median(begins)).max())
 
 
 def _placed(
@@ -219,10 +225,10 @@ def _placed(
         )
     if len(times) == 1:
         return 1, np.zeros(1, dtype=np.int64)
-    first = math.floor(max(times[0], 0.0) / hop + _LATE_START)
-    exact = (times - times[0]) / hop
-    steps = np.rint(exact).astype(np.int64)
-    if (np.abs(exact - steps) <= _JITTER).all() and (np.diff(steps) > 0).all():
+    steps = np.rint((times - times[0]) / hop).astype(np.int64)
+    begin = float(np.median(times - hop * steps))
+    first = math.floor(max(begin, 0.0) / hop + _LATE_START)
+    if _off_grid(times, steps, hop) <= _JITTER * hop and (np.diff(steps) > 0).all():
         rows = np.full(first + int(steps[-1]) + 1, -1)
         rows[first + steps] = np.arange(len(times))
         return len(rows), rows
