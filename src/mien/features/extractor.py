@@ -224,6 +224,7 @@ EXTRACTORS: Registry[type[Extractor]] = Registry(
         "mien.features.face_encoder",
         "mien.features.face_crops",
         "mien.features.files",
+        "mien.features.published",
     ),
 )
 

@@ -16,10 +16,6 @@ from mien.features.series import Medium, Series, cover, fit
 from mien.features.tracks import FaceTrack, settle_tracks
 from mien.media import Probe
 
-__all__ = ["FACE_FEATURES", "FaceTrack", "Observation"]
-
-FACE_FEATURES = 264
-
 Floats = NDArray[np.float32]
 
 
