@@ -120,13 +120,13 @@ class FeatureCache:
             told["channel"] = channel
         if extractor.source == "face":
             told["face_hop"] = reader.face_hop
-        if through is not None and _MEDIA.get(extractor.source) in touched(through[1]):
+        if through is not None and _MEDIA.get(extractor.source) in find_touched(through[1]):
             told["through"] = through[0]
         content = content_digest(files.get(name, path))
         return _Entry(self.folder, json.dumps(told, sort_keys=True), content, extractor)
 
 
-def touched(stage: Stage) -> frozenset[str]:
+def find_touched(stage: Stage) -> frozenset[str]:
     """Tell which media a degradation changes: of ``audio`` and ``video`` those it names, or both.
 
     Args:
@@ -138,7 +138,7 @@ def touched(stage: Stage) -> frozenset[str]:
 
 
 def content_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """Compute the SHA-256 of a file's content, in hexadecimal.
 
     A file of the same place, size and time of change is read once only.
 

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, Self
 from av import AudioFrame, VideoFrame
 
 from mien.errors import DamagedError
-from mien.media.container import opened
+from mien.media.container import open_recording
 from mien.media.messages import ALIVE, END, FRAME, PROBE, SAMPLES, Header, to_json
 from mien.media.pictures import Painter, Ticks
 from mien.media.reading import Demuxer
@@ -89,7 +89,7 @@ def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits)
     warnings: list[str] = []
     pulse = Pulse(send, stopped)
     try:
-        with opened(job.path, limits) as recording:
+        with open_recording(job.path, limits) as recording:
             wanted = frozenset(kind for kind in ("audio", "video") if getattr(job, kind))
             reader = Demuxer(recording, limits, wanted, Ticks(job.video_hz), pulse)
             probe = describe(job.path, reader)
@@ -98,7 +98,7 @@ def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits)
                 playback = Playback(job, reader, pulse, send)
                 warnings += [*recording.warnings, *playback.run()]
                 if not recording.guessed:
-                    warnings += shortfall(playback, probe)
+                    warnings += find_shortfall(playback, probe)
     except StoppedError:
         pass
     send(Header(END), to_json(warnings))
@@ -185,8 +185,8 @@ class Playback:
             yield "reading stopped at a place that makes no sense"
 
 
-def shortfall(playback: Playback, probe: Probe) -> Iterator[str]:
-    """A warning for a recording that could be decoded less far than its header announces."""
+def find_shortfall(playback: Playback, probe: Probe) -> Iterator[str]:
+    """Warn of a recording that could be decoded less far than its header announces."""
     tracks = {"audio": probe.audio, "video": probe.video}
     there = {kind: track for kind, track in tracks.items() if track is not None}
     announced = [

@@ -7,13 +7,13 @@ from fractions import Fraction
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from mien.media.pictures import Orientation, orientation, shown_size
+from mien.media.pictures import Orientation, compute_shown_size, read_orientation
 from mien.media.reading import Demuxer
 from mien.media.records import AudioTrack, Probe, VideoTrack
 
 
 def describe(path: str, reader: Demuxer) -> Probe:
-    """The probe of an open recording whose reader has looked at the first frame."""
+    """Make the probe of an open recording whose reader has looked at the first frame."""
     recording = reader.recording
     container = recording.container
     duration = None if container.duration is None else Fraction(container.duration, 1_000_000)
@@ -45,8 +45,8 @@ def _video_track(stream: VideoStream, reader: Demuxer) -> VideoTrack:
     context, first = stream.codec_context, reader.first_frame
     stored, turned = (context.width, context.height), Orientation()
     if first is not None:
-        stored, turned = (first.width, first.height), orientation(first)
-    width, height = shown_size(*stored, reader.pixel_aspect)
+        stored, turned = (first.width, first.height), read_orientation(first)
+    width, height = compute_shown_size(*stored, reader.pixel_aspect)
     if turned.transpose:
         width, height = height, width
     rate = float(stream.average_rate) if stream.average_rate else None
