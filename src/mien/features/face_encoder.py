@@ -5,7 +5,7 @@ four stages over 48x48 pixels, trained by ``experiments/face_encoder/train.py`` 
 distributions of FER+ (Barsoum et al. 2016, "Training deep networks for facial expression
 recognition with crowd-sourced label distribution"). Grey on purpose: FER+ is grey, and a colour
 crop loses nothing that the training data could have taught. Each crop is standardised by its own
-mean and standard deviation inside the network, so exposure and contrast of the recording do not matter.
+mean and standard deviation inside the network, so exposure and contrast do not matter.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def resample(waveform: ArrayLike, from_hz: int, to_hz: int) -> Floats:
 
 
 def mfcc(waveform: ArrayLike, rate_hz: int, *, count: int = 10) -> Floats:
-    """Compute mel-frequency cepstral coefficients with librosa's defaults (librosa 0.11, ``feature.mfcc``).
+    """Compute mel-frequency cepstral coefficients with the defaults of librosa 0.11.
 
     2,048-point periodic Hann window, hop 512, frames centred with zeros beyond both ends, power
     spectrum, 128 Slaney bands from 0 to half the rate, decibels clipped to 80 below the maximum of
@@ -146,7 +146,7 @@ def whisper_log_mel(waveform: ArrayLike) -> Floats:
 
 @cache
 def slaney_mel_filters(rate_hz: int, points: int, bands: int) -> Doubles:
-    """Build triangles linear in hertz, of equal area, on Slaney's mel scale, from 0 to half the rate.
+    """Build triangles linear in hertz, of equal area, on Slaney's mel scale, up to half the rate.
 
     The scale is linear below 1 kHz (three mels per 200 Hz) and logarithmic above (27 mels for a
     factor of 6.4); Slaney, M. (1998), Auditory Toolbox, Technical Report 1998-010.

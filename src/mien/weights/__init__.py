@@ -93,7 +93,7 @@ def load(name: str) -> dict[str, Tensor]:
 
 
 def known_digest(name: str) -> str:
-    """Look up the SHA-256 of a file as it was published, from the registry; nothing is fetched or read.
+    """Look up the SHA-256 of a file as it was published; nothing is fetched or read.
 
     Raises:
         OptionError: no weight file has this name.
