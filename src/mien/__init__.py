@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mien.api import analyze
     from mien.card import Card
     from mien.datasets import register_dataset
-    from mien.experiments.laboratory import evaluate, train
+    from mien.experiments.evaluating import evaluate
+    from mien.experiments.laboratory import train
     from mien.features.extract import extract
     from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor, register_extractor
     from mien.models import Model, Prediction, Task, create_model, list_models, register_model
@@ -38,7 +39,7 @@ _LAZY = {
     "TrainedModel": "mien.trained",
     "analyze": "mien.api",
     "create_model": "mien.models",
-    "evaluate": "mien.experiments.laboratory",
+    "evaluate": "mien.experiments.evaluating",
     "extract": "mien.features.extract",
     "list_models": "mien.models",
     "list_trained": "mien.trained",

@@ -18,6 +18,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     computed_field,
     model_validator,
 )
@@ -123,11 +124,11 @@ class ByName:
         self, source: type[Settings], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         """Describe to pydantic how the field is checked and written."""
-        return core_schema.no_info_plain_validator_function(
+        return core_schema.with_info_plain_validator_function(
             partial(self._choose, source), serialization=core_schema.simple_ser_schema("any")
         )
 
-    def _choose(self, base: type[Settings], given: object) -> Settings:
+    def _choose(self, base: type[Settings], given: object, info: ValidationInfo) -> Settings:
         if isinstance(given, base):
             return given
         options = {"name": given} if isinstance(given, str) else given
@@ -137,7 +138,7 @@ class ByName:
             kind: type[Settings] = self.registry[options["name"]]
         except OptionError as error:
             raise self._refuse(str(error), options["name"]) from error
-        return kind.model_validate(options)
+        return kind.model_validate(options, context=info.context)
 
     def _refuse(self, message: str, given: object = None) -> ValidationError:
         problem = _problem("unknown_name", message, ("name",), given)

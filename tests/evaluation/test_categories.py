@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 
 from mien.evaluation import (
     accuracy,
-    confusion,
+    confusion_matrix,
     expected_calibration_error,
     f1_macro,
     f1_micro,
@@ -50,7 +50,7 @@ def test_as_scikit_learn(told, ours, theirs):
 def test_confusion_as_scikit_learn(told):
     scores, target = told
     expected = reference.confusion_matrix(target, scores.argmax(1), labels=range(6))
-    np.testing.assert_array_equal(confusion(scores, target), expected)
+    np.testing.assert_array_equal(confusion_matrix(scores, target), expected)
 
 
 @pytest.mark.parametrize("metric", ALL)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -36,23 +37,20 @@ def drawings(runs):
     layers = np.random.default_rng(1).normal(5, 0.1, (20, 6))
     layers[3] = NAN
     return {
-        "degradation": figures.degradation(
-            runs, level="withheld", value="f1", by="model", labels=("share withheld", "macro F1")
+        "degradation": figures.draw_degradation(
+            runs, level="withheld", value="f1", by="model", labels=("fraction withheld", "macro F1")
         ),
-        "confusion": figures.confusion_matrix(np.array([[8, 2], [0, 0]]), ["neutral", "fear"]),
-        "traces": figures.traces(
+        "confusion": figures.draw_confusion_matrix(np.array([[8, 2], [0, 0]]), ["neutral", "fear"]),
+        "traces": figures.draw_traces(
             np.array([0.0, NAN, 1.0]), {"MulT": np.ones(3)}, hop=0.5, label="arousal"
         ),
-        "entropy": figures.entropy_by_layer({"audio": layers, "video": layers - 1}),
-        "response": figures.response_times(
+        "entropy": figures.draw_entropy_by_layer({"audio": layers, "video": layers - 1}),
+        "response": figures.draw_response_times(
             {"audio": np.array([2 / 3, 1 / 3]), "video": np.zeros(2)},
             ends=np.array([0.5, 1.0]),
-            told={"audio": 0.75, "video": 0.0},
+            correct={"audio": 0.75, "video": 0.0},
         ),
-        "ranks": figures.critical_difference_diagram(ranks, title="ranks"),
-        "bars": figures.bars(
-            runs, value="f1", by="model", label="macro F1", reported={"VAVL": 0.779}
-        ),
+        "ranks": figures.draw_critical_differences(ranks, title="ranks"),
     }
 
 
@@ -101,19 +99,19 @@ def test_confusion_is_in_per_cent_of_the_label(drawn):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["neutral (10)", "fear (0)"]
 
 
-def test_traces_break_where_nobody_knows(drawn):
+def test_traces_break_where_labels_are_missing(drawn):
     gold = drawn["traces"].axes[0].lines[0]
     np.testing.assert_array_equal(gold.get_xdata(), [0, 0.5, 1.0])
     np.testing.assert_array_equal(gold.get_ydata(), [0, NAN, 1])
 
 
-def test_response_times_count_who_was_told_right(drawn):
+def test_response_times_count_what_was_correct(drawn):
     audio, video = drawn["response"].axes
     heights = [patch.get_height() for patch in audio.patches]
     assert heights == pytest.approx([200 / 3, 100 / 3])
-    assert audio.get_title(loc="left") == "audio: 75 % told right"
+    assert audio.get_title(loc="left") == "audio: 75 % correct"
     assert audio.texts[0].get_text() == "mean 0.67 s"
-    assert video.get_title(loc="left") == "video: 0 % told right"
+    assert video.get_title(loc="left") == "video: 0 % correct"
 
 
 def test_entropy_means_over_the_clips_that_have_it(drawn):
@@ -129,24 +127,21 @@ def test_models_within_reach_are_joined(drawn):
     assert [[round(float(x), 2) for x in ends] for ends in joined] == [[1.14, 1.96], [1.84, 2.96]]
 
 
-def test_bars_mark_what_the_paper_reports(runs, drawn):
-    axes = drawn["bars"].axes[0]
-    widths = [patch.get_width() for patch in axes.patches]
-    assert widths == pytest.approx(runs.groupby("model", sort=False)["f1"].mean().tolist())
-    (mark,) = [line for line in axes.lines if line.get_label() == "as the paper reports"]
-    np.testing.assert_array_equal(mark.get_xdata(), [0.779, NAN, NAN])
-
-
 def test_neighbouring_colours_differ_in_grey():
     grey = [np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) for colour in COLOURS]
     assert np.abs(np.diff(grey)).min() > 0.1
 
 
 def test_drawing_needs_no_main_thread(runs, tmp_path):
-    path = tmp_path / "bars.svg"
+    path = tmp_path / "figure.svg"
 
     def draw():
-        figures.save(figures.bars(runs, value="f1", by="model", label="macro F1"), path)
+        figures.save(
+            figures.draw_degradation(
+                runs, level="withheld", value="f1", by="model", labels=("", "")
+            ),
+            path,
+        )
 
     worker = threading.Thread(target=draw)
     worker.start()
@@ -155,17 +150,18 @@ def test_drawing_needs_no_main_thread(runs, tmp_path):
 
 
 def test_what_cannot_be_drawn_or_written(runs, drawn, tmp_path):
+    draw = partial(figures.draw_degradation, level="withheld", by="model", labels=("", ""))
     with pytest.raises(OptionError, match=r"\.png or \.svg"):
-        figures.save(drawn["bars"], tmp_path / "bars.jpg")
+        figures.save(drawn["ranks"], tmp_path / "figure.jpg")
     with pytest.raises(OutputError, match="create the folder"):
-        figures.save(drawn["bars"], tmp_path / "nowhere" / "bars.png")
+        figures.save(drawn["ranks"], tmp_path / "nowhere" / "figure.png")
     with pytest.raises(OptionError, match="no column ccc"):
-        figures.bars(runs, value="ccc", by="model", label="")
+        draw(runs, value="ccc")
     with pytest.raises(OptionError, match="no row"):
-        figures.bars(runs[:0], value="f1", by="model", label="")
+        draw(runs[:0], value="f1")
     with pytest.raises(OptionError, match="names"):
-        figures.confusion_matrix(np.eye(2), ["neutral"])
+        figures.draw_confusion_matrix(np.eye(2), ["neutral"])
     with pytest.raises(OptionError, match="length"):
-        figures.traces(np.zeros(3), {"MulT": np.zeros(4)}, hop=1.0, label="")
+        figures.draw_traces(np.zeros(3), {"MulT": np.zeros(4)}, hop=1.0, label="")
     with pytest.raises(OptionError, match="no response times"):
-        figures.response_times({}, ends=np.ones(1), told={})
+        figures.draw_response_times({}, ends=np.ones(1), correct={})

@@ -125,8 +125,8 @@ def test_nobody_answers_before_anything_was_observed(hop, step):
     found = values(ResponseTime(seconds=hop, windows=8).measure(subject(Sure(), late)))
     times = {name: v for (name, metric, _), v in found.items() if metric == "seconds"}
     assert times == pytest.approx({"everything": hop, "audio": hop, "video": (step + 1) * hop})
-    told = {name: v for (name, metric, _), v in found.items() if metric == "told right"}
-    assert told == {"everything": 1, "audio": 1, "video": 1}
+    correct = {name: v for (name, metric, _), v in found.items() if metric == "correct"}
+    assert correct == {"everything": 1, "audio": 1, "video": 1}
 
 
 def test_the_first_windows_show_nothing_of_what_is_still_to_come():
@@ -141,8 +141,8 @@ def test_the_first_windows_show_nothing_of_what_is_still_to_come():
 def test_a_face_that_is_seen_after_the_last_window_is_never_told():
     late = observed_from(clip(0, 8, hop=0.5), "video", 6)
     rows = ResponseTime(seconds=0.5, windows=4).measure(subject(Sure(), late, clip(1, 8, hop=0.5)))
-    told = {row.condition: row.value for row in rows if row.metric == "told right"}
-    assert told == {"everything": 1, "audio": 1, "video": 0.5}
+    correct = {row.condition: row.value for row in rows if row.metric == "correct"}
+    assert correct == {"everything": 1, "audio": 1, "video": 0.5}
 
 
 def test_latency_is_timed_on_the_device_of_the_model_after_a_warm_up(monkeypatch):

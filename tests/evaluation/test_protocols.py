@@ -53,7 +53,14 @@ class OnlyOne(Protocol):
 def test_the_built_in_protocols_are_known_by_name():
     assert {name for name in PROTOCOLS if not PROTOCOLS.origin(name)} == BUILT_IN
     for name in BUILT_IN:
-        assert ADAPTER.validate_python({"name": name}).name == name
+        chosen = ADAPTER.validate_python({"name": name})
+        assert chosen.name == name
+        assert type(chosen).__name__.lower() == name.replace("_", "")
+
+
+def test_a_protocol_without_options_measures_its_conditions():
+    rows = ADAPTER.validate_python("modalities").measure(subject("accuracy"))
+    assert [row.condition for row in rows] == ["everything", "audio", "video", "mean"]
 
 
 def test_a_protocol_and_a_metric_of_a_plugin_are_measured(tmp_path):

@@ -89,7 +89,7 @@ def test_data_that_nobody_rated_is_refused():
 
 
 def test_a_model_that_cannot_name_what_was_acted_is_refused():
-    with pytest.raises(OptionError, match="cannot say happiness"):
+    with pytest.raises(OptionError, match="cannot answer happiness"):
         measured(model=Ear(("anger", "fear", "sadness")))
 
 

@@ -51,7 +51,7 @@ def test_summary():
     found = summarize([*values, NAN], seed=0)
     assert found.count == 400
     assert found.mean == pytest.approx(values.mean())
-    assert found.deviation == pytest.approx(np.std(values, ddof=1))
+    assert found.std == pytest.approx(np.std(values, ddof=1))
     # For a mean of many the interval is close to the normal one.
     half = 1.96 * values.std() / 20
     assert found.low == pytest.approx(values.mean() - half, abs=0.03)
@@ -63,7 +63,7 @@ def test_summary():
 def test_one_value_has_no_spread():
     found = summarize([3.0], seed=0)
     assert (found.count, found.mean) == (1, 3.0)
-    assert all(map(math.isnan, (found.deviation, found.low, found.high)))
+    assert all(map(math.isnan, (found.std, found.low, found.high)))
     with pytest.raises(OptionError, match="at least one"):
         summarize([NAN], seed=0)
 

@@ -6,7 +6,7 @@ Metrics by name are in `mien.evaluation.measures`; tests and intervals in
 
 from mien.evaluation.categories import (
     accuracy,
-    confusion,
+    confusion_matrix,
     expected_calibration_error,
     f1_macro,
     f1_micro,
@@ -30,7 +30,7 @@ __all__ = [
     "ccc",
     "ccc_by_sequence",
     "ccc_loss",
-    "confusion",
+    "confusion_matrix",
     "cosine_distance",
     "expected_calibration_error",
     "f1_macro",

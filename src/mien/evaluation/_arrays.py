@@ -13,19 +13,19 @@ Numbers = Tensor | NDArray[Any]
 Floats = NDArray[np.float64]
 
 
-def tensor(values: Numbers) -> Tensor:
-    """The same numbers as a tensor without a gradient on the CPU; integers stay integers."""
+def to_tensor(values: Numbers) -> Tensor:
+    """Convert to a tensor without a gradient on the CPU; integers stay integers."""
     if isinstance(values, Tensor):
         return values.detach().cpu()
     # Columns of a table are often read-only, which torch takes badly.
     return torch.from_numpy(np.array(values))
 
 
-def double(values: Numbers) -> Tensor:
-    """The same numbers as float64, with their gradient if they have one."""
-    return (values if isinstance(values, Tensor) else tensor(values)).double()
+def to_double(values: Numbers) -> Tensor:
+    """Convert to float64, with their gradient if they have one."""
+    return (values if isinstance(values, Tensor) else to_tensor(values)).double()
 
 
-def floats(values: Numbers) -> Floats:
-    """The same numbers as an array of float64."""
-    return np.asarray(tensor(values), dtype=np.float64)
+def to_floats(values: Numbers) -> Floats:
+    """Convert to an array of float64."""
+    return np.asarray(to_tensor(values), dtype=np.float64)

@@ -53,27 +53,27 @@ _STYLE = {
 }
 
 
-def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+def apply_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw in our look whatever the user's own settings are, and leave those as they were."""
 
     @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+    def draw_styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
         with _look():
             return draw(*args, **kwargs)
 
-    return drawn
+    return draw_styled
 
 
-def canvas(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of so many inches with panels side by side that share their axes."""
+def make_canvas(width: float, height: float, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Make a figure of so many inches with panels side by side that share their axes."""
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, columns, squeeze=False, sharex=True, sharey=True)
     return figure, list(panels[0])
 
 
-def look(index: int) -> dict[str, Any]:
-    """Colour, dashes and mark of the n-th line of a figure."""
+def get_line_style(index: int) -> dict[str, Any]:
+    """Return colour, dashes and mark of the n-th line of a figure."""
     return {
         "color": COLOURS[index % len(COLOURS)],
         "linestyle": DASHES[index % len(DASHES)],

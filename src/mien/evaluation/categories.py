@@ -1,8 +1,8 @@
-"""How well categories are told: everything is counted from one confusion matrix.
+"""Metrics of categories: everything is counted from one confusion matrix.
 
-Scores are logits. The target holds class indices, -100 where nobody knows; or shares of raters,
-NaN where nobody knows, of which the largest share is the label. Where two shares are the largest
-there is no label, and the item counts for nothing.
+Scores are logits. The target holds class indices, -100 for a missing label; or soft labels, the
+proportions of the raters' votes, NaN for a missing label, of which the largest is the label. Where
+two are the largest there is no label, and the item counts for nothing.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mien.evaluation._arrays import Floats, Numbers, double, tensor
+from mien.evaluation._arrays import Floats, Numbers, to_double, to_tensor
 from mien.layers.losses import UNLABELLED
 
 
-def confusion(scores: Numbers, target: Numbers) -> Floats:
-    """How often each category was taken for each.
+def confusion_matrix(scores: Numbers, target: Numbers) -> Floats:
+    """Count the confusion matrix.
 
     Args:
         scores: ``(…, names)`` logits.
-        target: ``(…)`` class indices or ``(…, names)`` shares.
+        target: ``(…)`` class indices or ``(…, names)`` soft labels.
 
     Returns:
         ``(names, names)`` counts, labels in rows and predictions in columns. All NaN if a score
         of a labelled item is NaN: there is no prediction then, and no figure either.
 
     Raises:
-        ValueError: the shapes do not go together, an index is none of the names, or a share is
-            negative.
+        ValueError: the shapes do not go together, an index is none of the names, or a soft
+            label is negative.
     """
-    logits, gold = _labelled(scores, target)
+    logits, gold = _select_labelled(scores, target)
     names = logits.shape[-1]
     if bool(logits.isnan().any()):
         return np.full((names, names), np.nan)
@@ -41,8 +41,8 @@ def confusion(scores: Numbers, target: Numbers) -> Floats:
 
 
 def accuracy(scores: Numbers, target: Numbers) -> float:
-    """Share of labelled items that are told right, from 0 to 1; arguments as `confusion`."""
-    counts = confusion(scores, target)
+    """Accuracy over the labelled items, from 0 to 1; arguments as `confusion_matrix`."""
+    counts = confusion_matrix(scores, target)
     return _ratio(np.trace(counts), counts.sum())
 
 
@@ -51,76 +51,76 @@ def f1_micro(scores: Numbers, target: Numbers) -> float:
 
     With one label per item every error is one false positive and one false negative, so this is
     the accuracy; it stands here because papers report it (VAVL, section 4.3).
-    Arguments as `confusion`.
+    Arguments as `confusion_matrix`.
     """
-    counts = confusion(scores, target)
+    counts = confusion_matrix(scores, target)
     hits = np.trace(counts)
     errors = counts.sum() - hits
     return _ratio(2 * hits, 2 * hits + errors + errors)
 
 
 def f1_macro(scores: Numbers, target: Numbers) -> float:
-    """F1 of each category, meant over those that were labelled or predicted at all.
+    """F1 of each category, averaged over those that were labelled or predicted at all.
 
-    From 0 to 1; NaN where nothing is labelled. Arguments as `confusion`.
+    From 0 to 1; NaN where nothing is labelled. Arguments as `confusion_matrix`.
     """
-    counts = confusion(scores, target)
+    counts = confusion_matrix(scores, target)
     either = counts.sum(0) + counts.sum(1)
-    return _mean_ratio(2 * np.diag(counts), either)
+    return _average_ratio(2 * np.diag(counts), either)
 
 
 def unweighted_average_recall(scores: Numbers, target: Numbers) -> float:
-    """Recall of each category, meant over those that were labelled at all.
+    """Recall of each category, averaged over those that were labelled at all.
 
     Also called balanced accuracy; from 0 to 1, NaN where nothing is labelled. Arguments as
-    `confusion`.
+    `confusion_matrix`.
     """
-    counts = confusion(scores, target)
-    return _mean_ratio(np.diag(counts), counts.sum(1))
+    counts = confusion_matrix(scores, target)
+    return _average_ratio(np.diag(counts), counts.sum(1))
 
 
 def expected_calibration_error(scores: Numbers, target: Numbers, *, bins: int = 15) -> float:
     """How far confidence is from accuracy.
 
     Items are sorted by the probability of the predicted category into ``bins`` bins of equal width,
-    closed above; the gap between mean confidence and accuracy of each is weighted with its share of
-    items. Guo et al. (2017), "On calibration of modern neural networks", equation 3.
+    closed above; the gap between mean confidence and accuracy of each is weighted with its fraction
+    of the items. Guo et al. (2017), "On calibration of modern neural networks", equation 3.
 
     Args:
         scores: ``(…, names)`` logits.
-        target: as for `confusion`.
+        target: as for `confusion_matrix`.
         bins: how many.
 
     Returns:
         From 0 to 1; NaN where nothing is labelled or a score of a labelled item is NaN.
 
     Raises:
-        ValueError: the shapes do not go together, an index is none of the names, or a share is
-            negative.
+        ValueError: the shapes do not go together, an index is none of the names, or a soft
+            label is negative.
     """
-    logits, gold = _labelled(scores, target)
+    logits, gold = _select_labelled(scores, target)
     if not len(gold) or bool(logits.isnan().any()):
         return float("nan")
-    confidence, said = logits.softmax(-1).max(-1)
-    surplus = confidence - (said == gold).double()
+    confidence, predicted = logits.softmax(-1).max(-1)
+    surplus = confidence - (predicted == gold).double()
     inner = torch.linspace(0, 1, bins + 1, dtype=torch.float64)[1:-1]
     total = torch.zeros(bins, dtype=torch.float64)
     total.index_add_(0, torch.bucketize(confidence, inner), surplus)
     return float(total.abs().sum() / len(gold))
 
 
-def _labelled(scores: Numbers, target: Numbers) -> tuple[Tensor, Tensor]:
+def _select_labelled(scores: Numbers, target: Numbers) -> tuple[Tensor, Tensor]:
     """The labelled items: ``(items, names)`` logits and ``(items,)`` class indices."""
-    logits, gold = double(tensor(scores)), tensor(target)
+    logits, gold = to_double(to_tensor(scores)), to_tensor(target)
     names = logits.shape[-1]
     if gold.is_floating_point():
         if gold.shape != logits.shape:
             raise ValueError(
-                f"shares {tuple(gold.shape)} and scores {tuple(logits.shape)} differ in shape"
+                f"soft labels {tuple(gold.shape)} and scores {tuple(logits.shape)} differ in shape"
             )
         if bool((gold < 0).any()):
-            raise ValueError("shares of categories cannot be negative; are these dimensions?")
-        gold = _largest(gold)
+            raise ValueError("soft labels cannot be negative; are these dimensions?")
+        gold = _find_largest(gold)
     if gold.shape != logits.shape[:-1]:
         raise ValueError(f"scores {tuple(logits.shape)} do not fit indices {tuple(gold.shape)}")
     known = gold != UNLABELLED
@@ -130,18 +130,18 @@ def _labelled(scores: Numbers, target: Numbers) -> tuple[Tensor, Tensor]:
     return logits[known], gold
 
 
-def _largest(shares: Tensor) -> Tensor:
-    """The index of the one largest share; unlabelled where there is no such."""
-    top = shares.amax(-1, keepdim=True)
-    single = (shares == top).sum(-1) == 1
-    return torch.where(single, shares.argmax(-1), UNLABELLED)
+def _find_largest(soft: Tensor) -> Tensor:
+    """Find the index of the one largest; -100 where there is no such."""
+    top = soft.amax(-1, keepdim=True)
+    single = (soft == top).sum(-1) == 1
+    return torch.where(single, soft.argmax(-1), UNLABELLED)
 
 
 def _ratio(above: float, below: float) -> float:
     return float(above / below) if below else float("nan")
 
 
-def _mean_ratio(above: Floats, below: Floats) -> float:
+def _average_ratio(above: Floats, below: Floats) -> float:
     """Mean of ratios over those with something below; NaN where there is none, or a NaN."""
     there = below != 0
     return float((above[there] / below[there]).mean()) if there.any() else float("nan")

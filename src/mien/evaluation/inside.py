@@ -14,7 +14,7 @@ from pydantic import Field
 
 from mien.datasets import Example
 from mien.errors import OptionError
-from mien.evaluation._arrays import floats
+from mien.evaluation._arrays import to_floats
 from mien.evaluation.categories import accuracy
 from mien.evaluation.inspection import (
     cosine_distance,
@@ -28,8 +28,8 @@ from mien.evaluation.protocols import (
     Protocol,
     Row,
     Subject,
-    both,
-    each_alone,
+    chain_both,
+    isolate_each,
     register_protocol,
 )
 from mien.layers.losses import UNLABELLED
@@ -63,9 +63,9 @@ class PredictionEntropy(Protocol):
             has = torch.cat([example.signals.present(name) for example in subject.examples])
             known = has & ~scores.isnan().any(dim=-1)
             means.append(float(np.mean(prediction_entropy(scores[known]))))
-            told = accuracy(scores[known], answers.target[known])
+            correct = accuracy(scores[known], answers.target[known])
             rows.append(Row(self.name, name, NO_LEVEL, "entropy", means[-1]))
-            rows.append(Row(self.name, name, NO_LEVEL, "accuracy", told))
+            rows.append(Row(self.name, name, NO_LEVEL, "accuracy", correct))
         for one, other in pairwise(means):
             rows.append(Row(self.name, "difference", NO_LEVEL, "entropy", abs(one - other)))
         return rows
@@ -127,7 +127,7 @@ class EmbeddingDistance(Protocol):
 
 @register_protocol("response_time")
 class ResponseTime(Protocol):
-    """When the first right answer comes as a clip is presented bit by bit (MATER, Figure 11).
+    """Time of the first correct answer as a clip is presented bit by bit (MATER, Figure 11).
 
     A clip of which nothing was observed so far has no answer yet.
 
@@ -140,27 +140,27 @@ class ResponseTime(Protocol):
     windows: Annotated[int, Field(ge=1)] = 8
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Mean seconds over the clips that are told right, and the share told first at each."""
-        ends = floats(np.arange(1, self.windows + 1) * self.seconds)
+        """Mean seconds of the clips that are classified correctly, and their fraction by window."""
+        ends = to_floats(np.arange(1, self.windows + 1) * self.seconds)
         rows = []
-        for name, alone in each_alone(subject):
-            answers = [self._first(subject, alone, end) for end in ends]
+        for name, alone in isolate_each(subject):
+            answers = [self._predict_first(subject, alone, end) for end in ends]
             scores = torch.stack([answer.scores for answer in answers], dim=1)
             times = response_time(scores, answers[-1].target, ends)
             right = times[~np.isnan(times)]
             mean = float(right.mean()) if len(right) else NO_LEVEL
             known = answers[-1].target != UNLABELLED
-            told = len(right) / max(int(known.sum()), 1)
+            correct = len(right) / max(int(known.sum()), 1)
             rows.append(Row(self.name, name, NO_LEVEL, "seconds", mean))
-            rows.append(Row(self.name, name, NO_LEVEL, "told right", told))
+            rows.append(Row(self.name, name, NO_LEVEL, "correct", correct))
             for end in ends:
-                share = float(np.isclose(right, end).mean()) if len(right) else NO_LEVEL
-                rows.append(Row(self.name, name, float(end), "share", share))
+                fraction = float(np.isclose(right, end).mean()) if len(right) else NO_LEVEL
+                rows.append(Row(self.name, name, float(end), "fraction", fraction))
         return rows
 
     @staticmethod
-    def _first(subject: Subject, alone: Operation | None, end: float) -> Answers:
-        operation = both(alone, KeepFirst(end, sparing=False))
+    def _predict_first(subject: Subject, alone: Operation | None, end: float) -> Answers:
+        operation = chain_both(alone, KeepFirst(end, sparing=False))
         return predict(subject.model, subject.examples, operation=operation)
 
 
@@ -179,17 +179,17 @@ class Latency(Protocol):
     def measure(self, subject: Subject) -> list[Row]:
         """Median seconds a clip and, by its length, the real-time factor."""
         device = next(subject.model.parameters()).device
-        signals, _ = collate([max(subject.examples, key=_modalities)])
+        signals, _ = collate([max(subject.examples, key=_count_modalities)])
         length = max(s.valid.shape[1] * s.hop for s in signals.values())
         rows = []
-        for name, alone in each_alone(subject):
+        for name, alone in isolate_each(subject):
             given = signals if alone is None else alone(signals, torch.Generator())
-            seconds = median(self._times(subject.model, given.to(device), device))
+            seconds = median(self._time_calls(subject.model, given.to(device), device))
             rows.append(Row(self.name, name, NO_LEVEL, "seconds", seconds))
             rows.append(Row(self.name, name, NO_LEVEL, "real_time_factor", seconds / length))
         return rows
 
-    def _times(self, model: Model, given: Signals, device: torch.device) -> Iterator[float]:
+    def _time_calls(self, model: Model, given: Signals, device: torch.device) -> Iterator[float]:
         with torch.inference_mode():
             for _ in range(WARM_UP):
                 model(given)
@@ -201,7 +201,7 @@ class Latency(Protocol):
                 yield time.perf_counter() - began
 
 
-def _modalities(example: Example) -> int:
+def _count_modalities(example: Example) -> int:
     """How many a clip has."""
     return sum(bool(sequence.present.any()) for sequence in example.signals.values())
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mien.evaluation._arrays import Floats, Numbers, double, floats, tensor
+from mien.evaluation._arrays import Floats, Numbers, to_double, to_floats, to_tensor
 
 
 def prediction_entropy(scores: Numbers, *, base: float = math.e) -> Floats:
@@ -25,7 +25,7 @@ def prediction_entropy(scores: Numbers, *, base: float = math.e) -> Floats:
     Returns:
         ``(…)`` from 0 (sure) to ``log(names)`` (all names alike).
     """
-    return floats(_softmax_entropy(double(tensor(scores))) / math.log(base))
+    return to_floats(_softmax_entropy(to_double(to_tensor(scores))) / math.log(base))
 
 
 def representation_entropy(
@@ -34,7 +34,7 @@ def representation_entropy(
     """Entropy of a layer's representation, taken over its features.
 
     MATER, equation 6: softmax over the features, then the entropy. The equation's sums repeat one
-    index; we read it as one value per layer and time step, and mean it over the steps.
+    index; we read it as one value per layer and time step, and average it over the steps.
 
     Args:
         hidden: ``(batch, time, features)`` of one layer.
@@ -44,10 +44,10 @@ def representation_entropy(
     Returns:
         ``(batch,)`` from 0 to ``log(features)``; NaN where no step counts.
     """
-    entropy = _softmax_entropy(double(tensor(hidden))) / math.log(base)
-    counts = torch.ones_like(entropy) if valid is None else tensor(valid)
+    entropy = _softmax_entropy(to_double(to_tensor(hidden))) / math.log(base)
+    counts = torch.ones_like(entropy) if valid is None else to_tensor(valid)
     counts = counts.bool()
-    return floats(torch.where(counts, entropy, 0.0).sum(1) / counts.sum(1))
+    return to_floats(torch.where(counts, entropy, 0.0).sum(1) / counts.sum(1))
 
 
 def cosine_distance(a: Numbers, b: Numbers) -> Floats:
@@ -66,12 +66,12 @@ def cosine_distance(a: Numbers, b: Numbers) -> Floats:
     Raises:
         ValueError: the shapes differ.
     """
-    one, other = double(tensor(a)), double(tensor(b))
+    one, other = to_double(to_tensor(a)), to_double(to_tensor(b))
     if one.shape != other.shape:
         raise ValueError(f"shapes {tuple(one.shape)} and {tuple(other.shape)} differ")
     lengths = one.norm(dim=-1) * other.norm(dim=-1)
     cosine = (one * other).sum(-1) / torch.where(lengths != 0, lengths, float("nan"))
-    return floats(1 - cosine.clamp(-1, 1))
+    return to_floats(1 - cosine.clamp(-1, 1))
 
 
 def response_time(
@@ -79,11 +79,11 @@ def response_time(
 ) -> Floats:
     """Seconds until the first window whose prediction is right has ended.
 
-    MATER, section 6.2; its histograms hold the clips that were told right.
+    MATER, section 6.2; its histograms hold the clips that were classified correctly.
 
     Args:
         scores: ``(clips, windows, names)`` logits, each window's own or those after it.
-        target: ``(clips,)`` class indices, -100 where nobody knows.
+        target: ``(clips,)`` class indices, -100 for a missing label.
         ends: ``(windows,)`` seconds from the start of a clip to the end of each window, rising.
         valid: ``(clips, windows)`` bool, the windows that a clip has. Nothing means all.
 
@@ -93,7 +93,7 @@ def response_time(
     Raises:
         ValueError: the shapes do not go together.
     """
-    logits, gold, until = double(tensor(scores)), tensor(target), floats(ends)
+    logits, gold, until = to_double(to_tensor(scores)), to_tensor(target), to_floats(ends)
     if logits.ndim != 3 or gold.shape != logits.shape[:1] or until.shape != logits.shape[1:2]:
         raise ValueError(
             f"scores {tuple(logits.shape)}, target {tuple(gold.shape)} and ends {until.shape} "
@@ -102,7 +102,7 @@ def response_time(
     # No prediction is -100, so a clip without a label is never right; nor is one by its NaN.
     right = (logits.argmax(-1) == gold[:, None]) & ~logits.isnan().any(-1)
     if valid is not None:
-        right &= tensor(valid).bool()
+        right &= to_tensor(valid).bool()
     first = np.asarray(right.int().argmax(1))
     return np.where(np.asarray(right.any(1)), until[first], np.nan)
 

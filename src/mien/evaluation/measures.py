@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mien.errors import OptionError
 from mien.evaluation import categories, metrics
-from mien.evaluation._arrays import Floats, Numbers, double, floats, tensor
+from mien.evaluation._arrays import Floats, Numbers, to_double, to_floats, to_tensor
 from mien.layers.concordance import ccc
 from mien.registry import Registry, nearest
 
@@ -80,20 +80,20 @@ def measure(name: str, scores: Numbers, target: Numbers, *, kind: Kind) -> float
     Args:
         name: one of `METRICS`.
         scores: ``(n, names)`` or ``(n, time, names)``: logits of categories, values of dimensions.
-        target: class indices without the last axis (-100 where nobody knows) or shares for
-            categories; the shape of the scores for dimensions (NaN where nobody knows). Padded
+        target: class indices without the last axis (-100 for a missing label) or soft labels for
+            categories; the shape of the scores for dimensions (NaN for a missing label). Padded
             steps have to be marked in the same way.
         kind: of the task, as `mien.models.Task.kind`; a metric for the other kind is refused.
 
     Returns:
         One number; for dimensions the mean over the names. NaN where it is not defined, or where
-        a score is NaN though somebody knows.
+        a score is NaN though there is a label.
 
     Raises:
         OptionError: there is no such metric, or it does not score this kind of task.
         ValueError: the shapes or the values do not go together.
     """
-    return float(np.mean(_of_kind(name, kind).score(scores, target)))
+    return float(np.mean(_find_metric(name, kind).score(scores, target)))
 
 
 def measure_dimensions(name: str, scores: Numbers, target: Numbers) -> Floats:
@@ -102,10 +102,10 @@ def measure_dimensions(name: str, scores: Numbers, target: Numbers) -> Floats:
     Returns:
         ``(names,)``, in the order of the scores.
     """
-    return np.asarray(_of_kind(name, "dimensions").score(scores, target), dtype=np.float64)
+    return np.asarray(_find_metric(name, "dimensions").score(scores, target), dtype=np.float64)
 
 
-def _of_kind(name: str, kind: Kind) -> Metric:
+def _find_metric(name: str, kind: Kind) -> Metric:
     metric = METRICS[name]
     if metric.kind != kind:
         fitting = ", ".join(known for known, other in METRICS.items() if other.kind == kind)
@@ -113,50 +113,52 @@ def _of_kind(name: str, kind: Kind) -> Metric:
     return metric
 
 
-def _end_to_end(function: Callable[..., Tensor], scores: Numbers, target: Numbers) -> Floats:
+def _score_end_to_end(function: Callable[..., Tensor], scores: Numbers, target: Numbers) -> Floats:
     """A metric of series over all items and steps put end to end, one number for each name."""
-    values, gold = double(tensor(scores)), double(tensor(target))
+    values, gold = to_double(to_tensor(scores)), to_double(to_tensor(target))
     if values.shape != gold.shape:
         raise ValueError(f"scores {tuple(values.shape)} and target {tuple(gold.shape)} differ")
     names = values.shape[-1]
-    return floats(function(values.reshape(-1, names), gold.reshape(-1, names), dim=0))
+    return to_floats(function(values.reshape(-1, names), gold.reshape(-1, names), dim=0))
 
 
-def _by_sequence(scores: Numbers, target: Numbers) -> Floats:
-    return floats(metrics.ccc_by_sequence(tensor(scores), tensor(target)))
+def _score_by_sequence(scores: Numbers, target: Numbers) -> Floats:
+    return to_floats(metrics.ccc_by_sequence(to_tensor(scores), to_tensor(target)))
 
 
-def _of_categories(
+def _make_categorical(
     title: str, score: Callable[[Numbers, Numbers], float], *, higher_is_better: bool = True
 ) -> Metric:
     return Metric("categories", higher_is_better, title, score)
 
 
-def _of_dimensions(
+def _make_dimensional(
     title: str, function: Callable[..., Tensor], *, higher_is_better: bool = True
 ) -> Metric:
-    return Metric("dimensions", higher_is_better, title, partial(_end_to_end, function))
+    return Metric("dimensions", higher_is_better, title, partial(_score_end_to_end, function))
 
 
 _BUILT_IN = {
-    "accuracy": _of_categories("accuracy", categories.accuracy),
-    "f1_micro": _of_categories("micro F1", categories.f1_micro),
-    "f1_macro": _of_categories("macro F1", categories.f1_macro),
-    "uar": _of_categories("unweighted average recall", categories.unweighted_average_recall),
-    "ece": _of_categories(
+    "accuracy": _make_categorical("accuracy", categories.accuracy),
+    "f1_micro": _make_categorical("micro F1", categories.f1_micro),
+    "f1_macro": _make_categorical("macro F1", categories.f1_macro),
+    "uar": _make_categorical("unweighted average recall", categories.unweighted_average_recall),
+    "ece": _make_categorical(
         "expected calibration error",
         categories.expected_calibration_error,
         higher_is_better=False,
     ),
-    "ccc": _of_dimensions("concordance", ccc),
-    "ccc_by_sequence": Metric("dimensions", True, "concordance, mean over sequences", _by_sequence),
-    "pearson": _of_dimensions("Pearson's correlation", metrics.pearson),
-    "rmse": _of_dimensions("root mean squared error", metrics.rmse, higher_is_better=False),
-    "mae": _of_dimensions("mean absolute error", metrics.mae, higher_is_better=False),
-    "binary_accuracy": _of_dimensions(
+    "ccc": _make_dimensional("concordance", ccc),
+    "ccc_by_sequence": Metric(
+        "dimensions", True, "concordance, mean over sequences", _score_by_sequence
+    ),
+    "pearson": _make_dimensional("Pearson's correlation", metrics.pearson),
+    "rmse": _make_dimensional("root mean squared error", metrics.rmse, higher_is_better=False),
+    "mae": _make_dimensional("mean absolute error", metrics.mae, higher_is_better=False),
+    "binary_accuracy": _make_dimensional(
         "binary accuracy", partial(metrics.binary_accuracy, zeros=True)
     ),
-    "binary_accuracy_without_zeros": _of_dimensions(
+    "binary_accuracy_without_zeros": _make_dimensional(
         "binary accuracy without zeros", partial(metrics.binary_accuracy, zeros=False)
     ),
 }

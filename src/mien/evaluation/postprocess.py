@@ -21,18 +21,18 @@ import torch
 from scipy.ndimage import median_filter
 
 from mien.errors import OptionError
-from mien.evaluation._arrays import Floats, Numbers, floats
+from mien.evaluation._arrays import Floats, Numbers, to_floats
 from mien.layers.concordance import ccc
 
-Step = Literal["median", "centre", "scale", "shift"]
-STEPS: tuple[Step, ...] = ("median", "centre", "scale", "shift")
+PostProcessingStep = Literal["median", "centre", "scale", "shift"]
+STEPS: tuple[PostProcessingStep, ...] = ("median", "centre", "scale", "shift")
 # The ends are the paper's; what lies between is ours.
 MEDIAN_S = (0.4, 0.8, 1.2, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 12.0, 16.0, 20.0)
 SHORTEST_SHIFT_S, LONGEST_SHIFT_S = 0.04, 10.0
 
 
 @dataclass(frozen=True)
-class PostProcessing:
+class PostProcessor:
     """A chain with its parameters; one that does nothing until it is fitted.
 
     Attributes:
@@ -42,8 +42,6 @@ class PostProcessing:
         bias: what is added.
         scale: what deviations from ``middle`` are multiplied with.
         shift: seconds by which the prediction is delayed.
-        chosen_on: which annotations the parameters were chosen on. A figure that went through
-            ``test gold`` is no estimate of how well unseen recordings are read.
     """
 
     hop: float
@@ -52,7 +50,6 @@ class PostProcessing:
     bias: float = 0.0
     scale: float = 1.0
     shift: float = 0.0
-    chosen_on: Literal["training", "test gold"] = "training"
 
     def __post_init__(self) -> None:
         if not self.hop > 0 or self.median < 0 or self.shift < 0:
@@ -70,9 +67,9 @@ class PostProcessing:
         Raises:
             ValueError: a prediction is no series of finite numbers.
         """
-        return [self._one(_series(prediction)) for prediction in predictions]
+        return [self._apply_one(_check_series(prediction)) for prediction in predictions]
 
-    def _one(self, values: Floats) -> Floats:
+    def _apply_one(self, values: Floats) -> Floats:
         if self.median:
             # Odd, so that the filter does not itself shift; edges repeat their last value.
             size = 2 * round(self.median / self.hop / 2) + 1
@@ -87,8 +84,8 @@ def fit(
     gold: Sequence[Numbers],
     hop: float,
     *,
-    steps: Sequence[Step] = STEPS,
-) -> PostProcessing:
+    steps: Sequence[PostProcessingStep] = STEPS,
+) -> PostProcessor:
     """Choose the parameters on the training part, or on people held out of it; never on test.
 
     The steps are tried in the order of the chain, and each is kept if it raises the concordance of
@@ -96,7 +93,7 @@ def fit(
 
     Args:
         predictions: for each recording of the training part ``(time,)`` values of one dimension.
-        gold: the annotations of the same shapes; NaN where nobody knows.
+        gold: the annotations of the same shapes; NaN for a missing label.
         hop: seconds between two steps.
         steps: those that may be used.
 
@@ -108,88 +105,68 @@ def fit(
     if unknown or not len(predictions):
         problem = f"no step is called {unknown[0]}" if unknown else "there are no recordings"
         raise OptionError(problem, advice=f"the steps are {', '.join(STEPS)}")
-    series = [_series(prediction) for prediction in predictions]
-    labels = [floats(each) for each in gold]
+    series = [_check_series(prediction) for prediction in predictions]
+    labels = [to_floats(each) for each in gold]
     if [len(each) for each in series] != [len(each) for each in labels]:
         raise ValueError("predictions and gold differ in number or length")
-    chain = PostProcessing(hop)
+    chain = PostProcessor(hop)
     for step in STEPS:
         if step in steps:
-            chain = _best([chain, *_CANDIDATES[step](chain, series, labels)], series, labels)
+            chain = _choose_best([chain, *_CANDIDATES[step](chain, series, labels)], series, labels)
     return chain
 
 
-def fit_on_test_gold(
-    predictions: Sequence[Numbers],
-    gold: Sequence[Numbers],
-    hop: float,
-    *,
-    steps: Sequence[Step] = STEPS,
-) -> PostProcessing:
-    """Choose the parameters on the very annotations that are scored.
-
-    Warning:
-        This looks at the answers. Centring and scaling alone turn any correlated prediction into a
-        concordant one, so the figure says how well a prediction could have been adjusted, not how
-        well it is. It exists only to show how far figures that were made in this way lie above
-        honest ones; what it returns says so in ``chosen_on``.
-
-    Arguments and errors as `fit`, with the recordings to be scored.
-    """
-    return replace(fit(predictions, gold, hop, steps=steps), chosen_on="test gold")
-
-
-def _medians(
-    chain: PostProcessing, series: list[Floats], labels: list[Floats]
-) -> list[PostProcessing]:
+def _try_medians(
+    chain: PostProcessor, series: list[Floats], labels: list[Floats]
+) -> list[PostProcessor]:
     return [replace(chain, median=length) for length in MEDIAN_S if length >= 2 * chain.hop]
 
 
-def _centring(
-    chain: PostProcessing, series: list[Floats], labels: list[Floats]
-) -> list[PostProcessing]:
-    said, known = _known(chain, series, labels)
-    return [replace(chain, bias=float(known.mean() - said.mean()))] if len(known) else []
+def _try_centring(
+    chain: PostProcessor, series: list[Floats], labels: list[Floats]
+) -> list[PostProcessor]:
+    predicted, known = _join_known(chain, series, labels)
+    return [replace(chain, bias=float(known.mean() - predicted.mean()))] if len(known) else []
 
 
-def _scaling(
-    chain: PostProcessing, series: list[Floats], labels: list[Floats]
-) -> list[PostProcessing]:
-    said, known = _known(chain, series, labels)
-    if not len(known) or not said.std():
+def _try_scaling(
+    chain: PostProcessor, series: list[Floats], labels: list[Floats]
+) -> list[PostProcessor]:
+    predicted, known = _join_known(chain, series, labels)
+    if not len(known) or not predicted.std():
         return []
-    middle = float(said.mean()) - chain.bias
-    return [replace(chain, middle=middle, scale=float(known.std() / said.std()))]
+    middle = float(predicted.mean()) - chain.bias
+    return [replace(chain, middle=middle, scale=float(known.std() / predicted.std()))]
 
 
-def _shifts(
-    chain: PostProcessing, series: list[Floats], labels: list[Floats]
-) -> list[PostProcessing]:
+def _try_shifts(
+    chain: PostProcessor, series: list[Floats], labels: list[Floats]
+) -> list[PostProcessor]:
     step = max(SHORTEST_SHIFT_S, chain.hop)
     count = int(LONGEST_SHIFT_S / step + 1e-9)
     return [replace(chain, shift=step * (index + 1)) for index in range(count)]
 
 
 _CANDIDATES: dict[
-    Step, Callable[[PostProcessing, list[Floats], list[Floats]], list[PostProcessing]]
-] = {"median": _medians, "centre": _centring, "scale": _scaling, "shift": _shifts}
+    PostProcessingStep, Callable[[PostProcessor, list[Floats], list[Floats]], list[PostProcessor]]
+] = {"median": _try_medians, "centre": _try_centring, "scale": _try_scaling, "shift": _try_shifts}
 
 
-def _best(
-    chains: list[PostProcessing], series: list[Floats], labels: list[Floats]
-) -> PostProcessing:
+def _choose_best(
+    chains: list[PostProcessor], series: list[Floats], labels: list[Floats]
+) -> PostProcessor:
     """The chain of highest concordance; the first of those that are alike, which does least."""
     gold = torch.from_numpy(np.concatenate(labels))
 
-    def concordance(chain: PostProcessing) -> float:
-        said = torch.from_numpy(np.concatenate(chain.apply(series)))
-        return float(ccc(said, gold, undefined=-1.0))
+    def concordance(chain: PostProcessor) -> float:
+        predicted = torch.from_numpy(np.concatenate(chain.apply(series)))
+        return float(ccc(predicted, gold, undefined=-1.0))
 
     return max(chains, key=concordance)
 
 
-def _known(
-    chain: PostProcessing, series: list[Floats], labels: list[Floats]
+def _join_known(
+    chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> tuple[Floats, Floats]:
     """What a chain says, and the labels, where there are any; all recordings end to end."""
     gold = np.concatenate(labels)
@@ -197,8 +174,8 @@ def _known(
     return np.concatenate(chain.apply(series))[there], gold[there]
 
 
-def _series(prediction: Numbers) -> Floats:
-    values = floats(prediction)
+def _check_series(prediction: Numbers) -> Floats:
+    values = to_floats(prediction)
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError("a prediction must be a series (time,) of finite numbers")
     return values

@@ -1,4 +1,4 @@
-"""What a model answers to examples from which something was taken away."""
+"""Predictions of a model for examples from which something was taken away."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Answers:
         scores: ``(examples, names)`` per clip, ``(examples, time, names)`` per frame; NaN where the
             model was left with nothing at all, and after the end of an example.
         target: as `mien.datasets.Example.target` with an axis of examples in front, padded with
-            "nobody knows".
+            missing labels.
         by_modality: scores from one modality alone, where the model has them.
         embeddings: inner representations ``(examples, …)``, where they were asked for.
     """
@@ -39,12 +39,12 @@ class Answers:
 
     @property
     def answered(self) -> float:
-        """The share of examples to which there was an answer."""
+        """The fraction of examples to which there was an answer."""
         return float((~self.scores.isnan()).flatten(1).any(dim=1).float().mean())
 
     @property
     def labelled(self) -> Tensor:
-        """The target, with "nobody knows" where there was no answer."""
+        """The target, with a missing label where there was no answer."""
         nothing = self.scores.isnan().all(dim=-1)
         if not self.target.is_floating_point():
             return self.target.masked_fill(nothing, UNLABELLED)
@@ -61,11 +61,11 @@ def predict(
     embeddings: bool = False,
     window: int | None = None,
 ) -> Answers:
-    """Ask a model about examples.
+    """Predict examples.
 
     Args:
         model: in evaluation mode.
-        examples: what about.
+        examples: to predict.
         operation: what is taken away from them first.
         seed: of the operation.
         embeddings: whether to keep the inner representations; only for models per clip.
@@ -73,7 +73,7 @@ def predict(
             neighbouring windows and averaged; None for whole sessions.
     """
     device = next(model.parameters()).device
-    asked = (
+    answer = (
         partial(predict_in_windows, model, window_steps=window, overlap=window // 2)
         if window
         else model
@@ -85,18 +85,18 @@ def predict(
             generator = torch.Generator().manual_seed(mix_seeds(seed, number))
             signals = operation(signals, generator)
         steps = target.shape[1] if model.task.per == "frame" else None
-        parts.append(_asked(model, asked, signals.to(device), steps, embeddings))
-    whole = {name: _stacked([p.get(name) for p in parts], parts) for name in _names(parts)}
+        parts.append(_predict_batch(model, answer, signals.to(device), steps, embeddings))
+    stacked = {name: _stack([p.get(name) for p in parts], parts) for name in _list_names(parts)}
     target = stack_targets([example.target for example in examples])
     return Answers(
-        whole["scores"],
+        stacked["scores"],
         target,
-        {name[3:]: t for name, t in whole.items() if name.startswith("by_")},
-        {name[3:]: t for name, t in whole.items() if name.startswith("in_")},
+        {name[3:]: t for name, t in stacked.items() if name.startswith("by_")},
+        {name[3:]: t for name, t in stacked.items() if name.startswith("in_")},
     )
 
 
-def _asked(
+def _predict_batch(
     model: Model,
     answer: Callable[[Signals], Prediction],
     signals: Signals,
@@ -116,11 +116,11 @@ def _asked(
     if embeddings:
         found |= {f"in_{name}": value for name, value in prediction.embeddings.items()}
     if steps is not None:
-        found = {name: _cut(value, steps) for name, value in found.items()}
-    return {name: _spread(value.cpu(), rows.cpu(), len(present)) for name, value in found.items()}
+        found = {name: _cut_or_pad(value, steps) for name, value in found.items()}
+    return {name: _scatter(value.cpu(), rows.cpu(), len(present)) for name, value in found.items()}
 
 
-def _cut(values: Tensor, steps: int) -> Tensor:
+def _cut_or_pad(values: Tensor, steps: int) -> Tensor:
     """``(batch, time, …)`` with so many steps; NaN where there were fewer."""
     out = values.new_full((len(values), steps, *values.shape[2:]), float("nan"))
     kept = min(steps, values.shape[1])
@@ -128,24 +128,24 @@ def _cut(values: Tensor, steps: int) -> Tensor:
     return out
 
 
-def _spread(values: Tensor, rows: Tensor, batch: int) -> Tensor:
+def _scatter(values: Tensor, rows: Tensor, batch: int) -> Tensor:
     out = values.new_full((batch, *values.shape[1:]), float("nan"))
     out[rows] = values
     return out
 
 
-def _names(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, None]:
+def _list_names(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, None]:
     return dict.fromkeys(name for part in parts for name in part)
 
 
-def _stacked(values: Sequence[Tensor | None], parts: Sequence[Mapping[str, Tensor]]) -> Tensor:
+def _stack(values: Sequence[Tensor | None], parts: Sequence[Mapping[str, Tensor]]) -> Tensor:
     """Batches under each other; NaN for a batch that lacks this, and for steps after the end."""
     known = [value for value in values if value is not None]
     shape = torch.tensor([value.shape[1:] for value in known]).amax(dim=0).tolist()
     out = []
     for value, part in zip(values, parts, strict=True):
-        whole = known[0].new_full((len(part["scores"]), *shape), float("nan"))
+        stacked = known[0].new_full((len(part["scores"]), *shape), float("nan"))
         if value is not None:
-            whole[tuple(slice(0, size) for size in value.shape)] = value
-        out.append(whole)
+            stacked[tuple(slice(0, size) for size in value.shape)] = value
+        out.append(stacked)
     return torch.cat(out)

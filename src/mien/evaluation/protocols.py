@@ -131,7 +131,7 @@ class Protocol(NamedSettings):
         """Measure a subject under all conditions."""
         rows = []
         for number, condition in enumerate(self.conditions(subject)):
-            rows += _under(self.name, condition, subject, number)
+            rows += _measure_under(self.name, condition, subject, number)
         return rows
 
 
@@ -156,7 +156,7 @@ def register_protocol(name: str) -> Callable[[type[Registered]], type[Registered
     return register_settings(PROTOCOLS, Protocol, name)
 
 
-def _under(protocol: str, condition: Condition, subject: Subject, number: int) -> list[Row]:
+def _measure_under(protocol: str, condition: Condition, subject: Subject, number: int) -> list[Row]:
     sums: dict[str, list[float]] = {}
     for repeat in range(condition.repeats):
         answers = subject.post(
@@ -168,7 +168,7 @@ def _under(protocol: str, condition: Condition, subject: Subject, number: int) -
                 window=subject.window,
             )
         )
-        for metric, value in measured(answers, subject).items():
+        for metric, value in measure_all(answers, subject).items():
             sums.setdefault(metric, []).append(value)
     return [
         Row(protocol, condition.name, condition.level, metric, sum(values) / len(values))
@@ -176,14 +176,14 @@ def _under(protocol: str, condition: Condition, subject: Subject, number: int) -
     ]
 
 
-def measured(answers: Answers, subject: Subject) -> dict[str, float]:
-    """All metrics of some answers; for several dimensions each and their mean.
+def measure_all(answers: Answers, subject: Subject) -> dict[str, float]:
+    """Compute all metrics of some answers; for several dimensions each and their mean.
 
     Examples that were left without any answer do not count; where there are such, ``answered``
-    says the share that does.
+    says the fraction that does.
     """
     target, task = answers.labelled, subject.model.task
-    scores = answers.scores.nan_to_num()  # where the target says that nobody knows
+    scores = answers.scores.nan_to_num()  # where the target is a missing label
     out: dict[str, float] = {}
     for metric in subject.metrics:
         if task.kind == "dimensions" and len(task.names) > 1:
@@ -215,7 +215,7 @@ class Modalities(_WithMean):
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """Everything, then each alone."""
-        for name, alone in each_alone(subject):
+        for name, alone in isolate_each(subject):
             yield Condition(name, operation=alone)
 
 
@@ -308,10 +308,10 @@ class FirstWindows(Protocol):
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
         """One window to all of them, for each modality."""
-        for name, alone in each_alone(subject):
+        for name, alone in isolate_each(subject):
             for count in range(1, self.windows + 1):
                 first = KeepFirst(count * self.seconds, sparing=False)
-                yield Condition(name, float(count), both(alone, first))
+                yield Condition(name, float(count), chain_both(alone, first))
 
 
 @register_protocol("bursts")
@@ -363,8 +363,8 @@ class Recordings(Protocol):
             yield Condition(variant, examples=examples)
 
 
-def each_alone(subject: Subject) -> Iterator[tuple[str, Operation | None]]:
-    """Everything, and each modality alone."""
+def isolate_each(subject: Subject) -> Iterator[tuple[str, Operation | None]]:
+    """Yield everything, and each modality alone."""
     yield EVERYTHING, None
     for one in subject.modalities:
         others = tuple(name for name in subject.modalities if name != one)
@@ -372,6 +372,6 @@ def each_alone(subject: Subject) -> Iterator[tuple[str, Operation | None]]:
             yield one, Withhold(others)
 
 
-def both(one: Operation | None, other: Operation) -> Operation:
-    """One operation after the other, if there is one before."""
+def chain_both(one: Operation | None, other: Operation) -> Operation:
+    """Chain an operation to another, if there is one before."""
     return other if one is None else Chain((one, other))

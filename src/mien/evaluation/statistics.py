@@ -1,4 +1,4 @@
-"""What differences between runs are worth: spread, intervals, tests, ranks.
+"""Statistics of differences between runs: standard deviations, intervals, tests, ranks.
 
 Seeds and folds are runs; people are what intervals within one run resample, for the clips of one
 person are not independent.
@@ -33,14 +33,14 @@ class Summary:
     Attributes:
         count: runs with a value.
         mean: of them.
-        deviation: standard deviation, divided by ``count - 1``; NaN for one run.
+        std: standard deviation, divided by ``count - 1``; NaN for one run.
         low: lower end of the interval of the mean.
         high: upper end.
     """
 
     count: int
     mean: float
-    deviation: float
+    std: float
     low: float
     high: float
 
@@ -90,7 +90,7 @@ def summarize(
     people: Sequence[Hashable] | None = None,
     level: float = 0.95,
 ) -> Summary:
-    """Mean, standard deviation and bootstrap interval of the mean.
+    """Compute mean, standard deviation and bootstrap interval of the mean.
 
     Args:
         values: ``(n,)``; NaN is left out.
@@ -111,8 +111,8 @@ def summarize(
     low, high = bootstrap_interval(
         lambda rows: float(found[rows].mean()), owners, seed=seed, level=level
     )
-    deviation = float(found.std(ddof=1)) if len(found) > 1 else float("nan")
-    return Summary(len(found), float(found.mean()), deviation, low, high)
+    std = float(found.std(ddof=1)) if len(found) > 1 else float("nan")
+    return Summary(len(found), float(found.mean()), std, low, high)
 
 
 def bootstrap_interval(
@@ -157,7 +157,7 @@ def bootstrap_interval(
 def t_test(
     first: ArrayLike, second: ArrayLike, *, paired: bool, alternative: Alternative = "two-sided"
 ) -> TTest:
-    """Student's test of paired runs, or Welch's of independent ones, whose variances may differ.
+    """Test by Student's t of paired runs, or Welch's of independent ones of any variances.
 
     Args:
         first: ``(n,)`` runs.
@@ -224,7 +224,7 @@ def corrected_t_test(
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's adjustment of several p-values; NaN is no test, and stays NaN.
+    """Adjust several p-values by Holm's method; NaN is no test, and stays NaN.
 
     Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
     Statistics 6, 65-70.
@@ -281,8 +281,8 @@ def compare(
             advice="name the columns that say which runs pair up",
         )
     _check_columns(results, [value, by, *over])
-    pairs = _pairs([str(name) for name in results[by].unique()], against)
-    runs = _runs(results.dropna(subset=[value]), value, by, list(over))
+    pairs = _list_pairs([str(name) for name in results[by].unique()], against)
+    runs = _pivot_runs(results.dropna(subset=[value]), value, by, list(over))
     name = WELCH if not over else PAIRED if overlap is None else CORRECTED
     rows = [_compare_two(runs, pair, name, overlap, alternative) for pair in pairs]
     columns = ["model", "against", "runs", "difference", "test", "t", "p"]
@@ -299,7 +299,7 @@ def rank_models(
     higher_is_better: bool,
     alpha: float = 0.05,
 ) -> Ranks:
-    """Friedman's test of many models over the same blocks, and Nemenyi's critical difference.
+    """Rank many models over the same blocks: Friedman's test and Nemenyi's critical difference.
 
     Demsar (2006), "Statistical comparisons of classifiers over multiple data sets", Journal of
     Machine Learning Research 7, 1-30, sections 3.2.2 and 3.2.4.
@@ -316,7 +316,7 @@ def rank_models(
         OptionError: fewer than three models or two blocks, or a model lacks a value on a block.
     """
     _check_columns(results, [value, by, *over])
-    table = _complete(_runs(results, value, by, list(over)))
+    table = _require_complete(_pivot_runs(results, value, by, list(over)))
     blocks, models = table.shape
     average = table.rank(axis=1, ascending=not higher_is_better).mean().sort_values()
     test = stats.friedmanchisquare(*(table[name] for name in table))
@@ -325,7 +325,7 @@ def rank_models(
 
 
 def critical_difference(models: int, blocks: int, *, alpha: float = 0.05) -> float:
-    """Nemenyi's critical difference of average ranks; Demsar (2006), section 3.2.2.
+    """Compute Nemenyi's critical difference of average ranks; Demsar (2006), section 3.2.2.
 
     Args:
         models: how many are compared.
@@ -345,7 +345,7 @@ def _check_columns(results: pd.DataFrame, columns: list[str]) -> None:
         )
 
 
-def _pairs(models: list[str], against: str | None) -> list[tuple[str, str]]:
+def _list_pairs(models: list[str], against: str | None) -> list[tuple[str, str]]:
     if against is None:
         return list(combinations(models, 2))
     if against not in models:
@@ -353,7 +353,7 @@ def _pairs(models: list[str], against: str | None) -> list[tuple[str, str]]:
     return [(model, against) for model in models if model != against]
 
 
-def _runs(results: pd.DataFrame, value: str, by: str, over: list[str]) -> pd.DataFrame:
+def _pivot_runs(results: pd.DataFrame, value: str, by: str, over: list[str]) -> pd.DataFrame:
     """One row per run, one column per model; NaN where a model has no such run."""
     if not over:
         results = results.assign(**{_ONE: results.groupby(by).cumcount()})
@@ -366,7 +366,7 @@ def _runs(results: pd.DataFrame, value: str, by: str, over: list[str]) -> pd.Dat
     return results.pivot(index=keys, columns=by, values=value).rename(columns=str)
 
 
-def _complete(table: pd.DataFrame) -> pd.DataFrame:
+def _require_complete(table: pd.DataFrame) -> pd.DataFrame:
     blocks, models = table.shape
     if models < 3 or blocks < 2:
         raise OptionError(f"{models} models on {blocks} blocks cannot be ranked; needs 3 on 2")

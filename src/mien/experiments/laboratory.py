@@ -1,37 +1,42 @@
-"""The doors of the laboratory: train, evaluate, reproduce, compare."""
+"""The doors of the laboratory: train and reproduce."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, cast
 
 import pandas as pd
-import yaml
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from safetensors.torch import load_file
 
-from mien.datasets import Places
+from mien.datasets import Places, Unreadable
 from mien.errors import InputError, OptionError
-from mien.evaluation.protocols import AnyProtocol, Protocol
-from mien.evaluation.statistics import compare as compared
-from mien.experiments.comparisons import all_tested, as_one, blocks
-from mien.experiments.loading import load_experiment, parts_of, shipped
-from mien.experiments.material import material
+from mien.experiments.comparisons import concat_tests, run_comparisons
+from mien.experiments.data import forget_data, resolve_data
+from mien.experiments.experiment import Experiment
+from mien.experiments.final import Provenance, fit_on_everybody
+from mien.experiments.loading import RECIPES, list_experiments, list_parts, load_experiment
+from mien.experiments.manifests import Feature, Study, plan_study
 from mien.experiments.pictures import draw
-from mien.experiments.runner import ONE_CPU, Failure, Hardware, collect, plan, run_all
-from mien.experiments.runs import RUN, WEIGHTS, Run, built, done, measured, results_of
-from mien.experiments.spec import Experiment
-from mien.experiments.tables import markdown, summary
+from mien.experiments.places import RUNS, find_places
+from mien.experiments.runner import (
+    ONE_CPU,
+    Failure,
+    Hardware,
+    collect,
+    plan_runs,
+    read_with_progress,
+    run_all,
+)
+from mien.experiments.runs import RunSpec, measure_overlap
+from mien.experiments.tables import summarise_runs, write_page
 from mien.formats import write_text
+from mien.plugins import load_plugins
+from mien.trained import SUFFIX
 
-DATA_VARIABLE = "MIEN_DATA"
-RUNS = Path("runs")
-_PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
+TABLES = (".csv", ".tsv")
+RECIPE = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -39,258 +44,273 @@ class Report:
     """What an experiment came to.
 
     Attributes:
-        files: tables and figures that were written.
+        files: models, tables and figures that were written.
         failures: runs that came to nothing.
-        table: one row for each number, see `mien.experiments.tables.summary`.
+        table: one row for each number, see `mien.experiments.tables.summarise_runs`.
+        unreadable: recordings that were skipped, each with its error.
     """
 
     files: list[Path]
     failures: list[Failure]
     table: pd.DataFrame
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run came to something and every recording was read."""
+        return not self.failures and not self.unreadable
 
 
-def places(data: str | Path | None, runs: Path = RUNS) -> Places:
-    """Where data is: the folder given, or that of the environment variable ``MIEN_DATA``.
-
-    Raises:
-        InputError: neither is a folder.
-    """
-    given = data or os.environ.get(DATA_VARIABLE)
-    if not given or not Path(given).is_dir():
-        raise InputError(
-            "is no folder of data",
-            path=given or None,
-            advice=f"give --data, or set {DATA_VARIABLE}",
-        )
-    return Places(Path(given), runs / "features")
-
-
-class Options(TypedDict, total=False):
+class RunOptions(TypedDict, total=False):
     """How an experiment is run.
 
     Attributes:
         data: the folder with the corpora; that of the environment's ``MIEN_DATA`` by default.
         quick: only a small part of it, to see that it runs.
         so_far: run nothing, and write the tables of what was run before.
-        out: folder for tables and figures; that of the runs by default.
+        out: folder for tables and figures; that of the runs by default. A name that ends in
+            ``.safetensors`` is a model file: the experiment's one model is then fitted on
+            everybody as well, and tables go to the folder of that name without its ending.
+        licence: of the model file, with what the data asks for.
+        force: train again what was trained before.
+        strict: stop at the first recording that cannot be read, instead of skipping it.
         workers: runs at a time; by default as many as there are cores, one on a GPU.
         hardware: what each run is computed on; the CPU by default.
+        plugin: Python files that register a model, an extractor, a data set ….
         console: for progress.
+        command: as it was typed, for tables and the card; made from the arguments by default.
     """
 
     data: str | Path | None
     quick: bool
     so_far: bool
     out: str | Path | None
+    licence: str
+    force: bool
+    strict: bool
     workers: int | None
     hardware: Hardware
+    plugin: Sequence[str | Path]
     console: Console | None
+    command: str
 
 
-def reproduce(name: str, **options: Unpack[Options]) -> Report:
+def reproduce(name: str, **run: Unpack[RunOptions]) -> Report:
     """Run an experiment that ships with mien, and write its tables and figures.
 
-    What was run before is not run again.
+    What was run before is not run again, unless data, settings or code have changed since.
 
     Args:
         name: one of `mien.experiments.loading.list_experiments`, or what several of them begin
             with: ``mmte_table1`` is ``mmte_table1_arousal`` and ``mmte_table1_valence``.
-        options: see `Options`.
+        run: see `RunOptions`.
 
     Raises:
         MienError: there is no such experiment, or its data is not there.
     """
-    reports = [_report(shipped(part), f"mien reproduce {part}", options) for part in parts_of(name)]
+    load_plugins(run.get("plugin", ()))
+    reports = []
+    for part in list_parts(name):
+        experiment = load_experiment(RECIPES / f"{part}.yaml")
+        reports.append(_Job(experiment, f"mien reproduce {part} --data DIR", run).finish())
     return Report(
         [file for report in reports for file in report.files],
         [failure for report in reports for failure in report.failures],
         pd.concat([report.table for report in reports], ignore_index=True),
+        tuple(one for report in reports for one in report.unreadable),
     )
 
 
-def train(path: str | Path, **options: Unpack[Options]) -> Report:
-    """Run anybody's experiment, and write its tables and figures.
+class TrainOptions(RunOptions, total=False):
+    """How a table of recordings is trained on, and `RunOptions`.
 
-    Args:
-        path: a YAML file, see `mien.experiments.spec.Experiment`.
-        options: see `Options`.
-
-    Raises:
-        MienError: the file does not say what it has to, or its data is not there.
+    Attributes:
+        option: options of the model, as ``{"width": 8}``.
+        feature: by modality an extractor's name, or its name and settings, as
+            ``{"audio": "mfcc"}`` or ``{"audio": {"name": "mfcc", "count": 13}}``.
+        treatment: operation of `mien.missing.OPERATIONS` on each batch of the training, likewise.
+        epochs: at most.
+        seeds: of weights, order and noise; (0,) by default.
+        folds: how many; five by default, or those of the table.
     """
-    return _report(load_experiment(path), f"mien train {Path(path).name}", options)
+
+    option: Mapping[str, Any]
+    feature: Mapping[str, Feature]
+    treatment: Feature | None
+    epochs: int | None
+    seeds: Sequence[int]
+    folds: int | None
 
 
-def _report(experiment: Experiment, command: str, options: Options) -> Report:
-    command, folder = f"{command} --data DIR", RUNS / experiment.name
-    if options.get("quick"):
-        experiment, command = experiment.quickly(), f"{command} --quick"
-        folder = RUNS / f"{experiment.name}-quick"
-    runs = plan(experiment, places(options.get("data")), folder)
-    failures: list[Failure] = []
-    if not options.get("so_far"):
-        failures = run_all(
-            runs,
-            options.get("console") or Console(quiet=True),
-            workers=options.get("workers"),
-            hardware=options.get("hardware", ONE_CPU),
-        )
-    finished = [run for run in runs if done(run)]
-    results = collect(finished)
-    if results.empty:
-        return Report([], failures, results)
-    target = Path(options.get("out") or folder)
-    target.mkdir(parents=True, exist_ok=True)
-    page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
-    table = summary(experiment, results)
-    drawn = draw(experiment, results, finished, target)
-    tests = all_tested(experiment, results)
-    text = markdown(experiment, results, table, tests, command=command, planned=len(runs))
-    pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
-    written = [page, numbers]
-    write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
-    every = as_one(tests)
-    if len(every):
-        written.append(target / f"{experiment.name}_tests.csv")
-        write_text(written[-1], every.to_csv(index=False, float_format="%.6g"))
-    write_text(page, text + pictures)
-    return Report([*written, *drawn], failures, table)
-
-
-def evaluate(run: str | Path, *, protocol: str, data: str | Path | None = None) -> pd.DataFrame:
-    """Measure a finished run under a protocol, on its own test part.
-
-    Args:
-        run: its folder, the one that holds ``run.json``.
-        protocol: a name, or YAML such as ``{name: masked_frames, fractions: [0.5]}``.
-        data: see `reproduce`.
-
-    Returns:
-        Columns ``protocol, condition, level, metric, value``.
-
-    Raises:
-        InputError: the folder holds no run.
-        OptionError: there is no such protocol.
-    """
-    folder = Path(run)
-    again, chosen = _opened(folder, places(data)), _protocol(protocol)
-    given = material(again)
-    model = built(again, given)
-    model.load_state_dict(load_file(folder / WEIGHTS))
-    single = again.experiment.model_copy(update={"protocols": (chosen,)})
-    rows, _ = measured(again.of(single), model.eval(), given)
-    return pd.DataFrame([asdict(row) for row in rows])
-
-
-def _opened(folder: Path, where: Places) -> Run:
-    note = folder / RUN
-    if not note.exists() or not (folder / WEIGHTS).exists():
-        raise InputError("holds no finished run", path=folder, advice="train the experiment first")
-    said = json.loads(note.read_text())
-    measures = said["measures"]
-    experiment = Experiment.model_validate(
-        {
-            "name": said["experiment"],
-            "title": said["experiment"],
-            "paper": "none",
-            "data": said["data"],
-            "models": [said["entry"]],
-            # What was hidden in training was found out then; measuring needs it no more.
-            "treatments": [{**said["treatment"], "hide_important": None}],
-            "training": said["training"],
-            "protocols": measures["protocols"],
-            "metrics": measures["metrics"],
-            "post_processing": measures["post_processing"]
-            and {"steps": measures["post_processing"]},
-        }
-    )
-    return Run(
-        experiment,
-        experiment.models[0],
-        experiment.treatments[0],
-        said["fold"],
-        said["seed"],
-        folder.parent,
-        where,
-        said["made_up"],
-    )
-
-
-def _protocol(said: str) -> Protocol:
-    parsed = yaml.safe_load(said)
-    try:
-        return _PROTOCOL.validate_python({"name": parsed} if isinstance(parsed, str) else parsed)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        expected = problem.get("ctx", {}).get("expected_tags", "")
-        raise OptionError(
-            f"{said} is no protocol: {problem['msg']}", advice=f"choose from {expected}"
-        ) from error
-
-
-def compare(
-    runs: Sequence[str | Path],
+def train(
+    path: str | Path,
     *,
-    metric: str | None = None,
-    condition: str = "everything",
-    protocol: str | None = None,
-    level: float | None = None,
-) -> pd.DataFrame:
-    """Put runs beside each other, with paired t-tests where folds and seeds allow.
+    label: str | Sequence[str] | None = None,
+    model: str | None = None,
+    **options: Unpack[TrainOptions],
+) -> Report:
+    """Train and measure: anybody's recordings, or anybody's experiment.
 
     Args:
-        runs: folders of runs, or folders that hold runs at any depth.
-        metric: the first that all have, where None.
-        condition: which.
-        protocol: whose condition it is; may be None where one protocol has it.
-        level: of the condition, where it has levels.
-
-    Returns:
-        One row for each pair of models, called by model and treatment, and by experiment where
-        there are several: means, difference, t, p and Holm's p. Seeds of a fold are one pair.
+        path: a table of recordings (``.csv``, see `mien.datasets.manifest`), an experiment
+            (``.yaml``, see `mien.experiments.experiment.Experiment`), or the name of one that
+            ships with mien. Of a table one model is cross-validated by person.
+        label: column of a table; columns of several dimensions.
+        model: one of `mien.list_models`, for a table; ``linear_probe`` by default.
+        options: see `TrainOptions`; those of its own are for tables only.
 
     Raises:
-        InputError: a folder holds no finished run.
-        OptionError: there are not two models to compare, or it is not said under what.
+        MienError: the file does not say what it has to, an option makes no sense, or the data is
+            not there.
+
+    Example:
+        >>> mien.train("study.csv", label="mood", out="mine.safetensors")  # doctest: +SKIP
     """
-    tables = []
-    for folder in map(Path, runs):
-        found = sorted(path.parent for path in folder.rglob(RUN))
-        if not found:
-            raise InputError("holds no run", path=folder, advice="train an experiment first")
-        tables += [results_of(path) for path in found]
-    results = pd.concat(tables, ignore_index=True)
-    chosen = metric or str(results["metric"].iloc[0])
-    rows = results[(results["metric"] == chosen) & (results["condition"] == condition)]
-    rows = _at_one(rows, protocol, level)
-    called = rows["model"] + ", " + rows["treatment"]
-    if rows["experiment"].nunique() > 1:
-        called = rows["experiment"] + ", " + called
-    rows = rows.assign(model=called)
-    if rows["model"].nunique() < 2:
+    run = cast(RunOptions, {k: v for k, v in options.items() if k in RunOptions.__annotations__})
+    load_plugins(run.get("plugin", ()))
+    given = {"label": label, "model": model, **{k: v for k, v in options.items() if k not in run}}
+    asked = {name: value for name, value in given.items() if value not in (None, {}, (), [])}
+    file = Path(path)
+    command = run.get("command") or f"mien train {file.name}"
+    if file.suffix.lower() in TABLES:
+        experiment = plan_study(file, _make_study(asked), _name_of(run.get("out")))
+        return _Job(experiment, command, run, file.parent).finish()
+    if asked:
         raise OptionError(
-            f"there are not two models with {chosen} under {condition}",
-            advice="name runs of several models or treatments",
+            f"{', '.join(asked)} cannot be given beside an experiment",
+            advice="write it in the YAML, or train on a table of recordings",
         )
-    once, over = blocks(rows[["model", "fold", "seed", "value"]])
-    means = once.groupby("model")["value"].mean()
-    table = compared(once, value="value", by="model", over=over)
-    return table.assign(
-        metric=chosen, mean=table["model"].map(means), mean_against=table["against"].map(means)
+    if file.suffix.lower() in RECIPE or file.exists():
+        return _Job(load_experiment(file), command, run, file.resolve().parent).finish()
+    if str(path) in list_experiments():
+        return _Job(load_experiment(RECIPES / f"{path}.yaml"), command, run).finish()
+    raise InputError(
+        "is neither a file nor an experiment that ships with mien",
+        path=path,
+        advice="give a table (.csv), an experiment (.yaml) or a name of `mien experiments`",
     )
 
 
-def _at_one(rows: pd.DataFrame, protocol: str | None, level: float | None) -> pd.DataFrame:
-    """The rows of one protocol and one level; several must not be taken for one."""
-    if protocol is not None:
-        rows = rows[rows["protocol"] == protocol]
-    if level is not None:
-        rows = rows[rows["level"] == level]
-    for what in ("protocol", "level"):
-        known = rows[what].unique().tolist()
-        if len(known) > 1:
-            raise OptionError(
-                f"the condition is measured at several: {what} {known}",
-                advice=f"name one with --{what}",
+def _make_study(asked: Mapping[str, Any]) -> Study:
+    names = {"option": "options", "feature": "features"}
+    given = {names.get(name, name): value for name, value in asked.items()}
+    if isinstance(given.get("label"), str) and "," in given["label"]:
+        given["label"] = [part.strip() for part in given["label"].split(",")]
+    return Study(**given)
+
+
+def _name_of(out: str | Path | None) -> str:
+    return Path(out).stem if out is not None else ""
+
+
+@dataclass
+class _Job:
+    """One experiment from its YAML to its files."""
+
+    experiment: Experiment
+    command: str
+    run: RunOptions
+    beside: Path | None = None
+    places: Places = field(init=False)
+    root: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = RUNS / self.experiment.name
+        if self.run.get("quick"):
+            self.experiment = self.experiment.shrink()
+            self.command += " --quick"
+            self.root = RUNS / f"{self.experiment.name}-quick"
+        self.places = find_places(self.run.get("data"), self.beside)
+
+    @property
+    def model_file(self) -> Path | None:
+        """The model file that is asked for."""
+        out = self.run.get("out")
+        return Path(out) if out is not None and Path(out).suffix == SUFFIX else None
+
+    @property
+    def folder(self) -> Path:
+        """Where tables and figures go."""
+        if self.model_file is not None:
+            return self.model_file.with_suffix("")
+        return Path(self.run.get("out") or self.root)
+
+    def finish(self) -> Report:
+        """Run everything and write everything."""
+        forget_data()
+        console = self.run.get("console") or Console(quiet=True)
+        experiment = self.experiment = self.experiment.resolve(self.places)
+        datasets = [resolve_data(data, self.places) for data in experiment.list_data()]
+        strict, force = self.run.get("strict", False), self.run.get("force", False)
+        skipped = read_with_progress(datasets, self.places, console, strict=strict)
+        runs = plan_runs(experiment, self.places, self.root)
+        if self.model_file is not None:
+            _check_single(runs)
+        failures: list[Failure] = []
+        if not self.run.get("so_far"):
+            failures = run_all(
+                runs,
+                console,
+                workers=self.run.get("workers"),
+                hardware=self.run.get("hardware", ONE_CPU),
+                force=force,
             )
-    return rows
+        finished = [run for run in runs if run.inspect().done]
+        results = collect(finished)
+        if results.empty:
+            return Report([], failures, results, skipped)
+        files = []
+        if self.model_file is not None and len(finished) == len(runs):
+            files.append(self._save_model(finished, results))
+        table = summarise_runs(experiment, results)
+        files += self._write(finished, results, table, planned=len(runs))
+        return Report(files, failures, table, skipped)
+
+    def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
+        assert self.model_file is not None
+        fabric = None
+        provenance = Provenance(self.command, self.run.get("licence", ""))
+        model = fit_on_everybody(
+            runs, results, provenance, fabric, force=self.run.get("force", False)
+        )
+        model.save(self.model_file)
+        return self.model_file
+
+    def _write(
+        self,
+        finished: Sequence[RunSpec],
+        results: pd.DataFrame,
+        table: pd.DataFrame,
+        *,
+        planned: int,
+    ) -> list[Path]:
+        """Write page, numbers, tests and figures."""
+        experiment, target = self.experiment, self.folder
+        target.mkdir(parents=True, exist_ok=True)
+        page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
+        drawn = draw(experiment, results, finished, target)
+        overlap = measure_overlap(run.folder for run in finished)
+        tests = run_comparisons(experiment, results, overlap)
+        note = resolve_data(experiment.data, self.places).note
+        text = write_page(
+            experiment, results, table, tests, command=self.command, data=note, planned=planned
+        )
+        pictures = "".join(f"\n![{path.stem}]({path.name})\n" for path in drawn)
+        written = [page, numbers]
+        write_text(numbers, table.to_csv(index=False, float_format="%.6g"))
+        every = concat_tests(tests)
+        if len(every):
+            written.append(target / f"{experiment.name}_tests.csv")
+            write_text(written[-1], every.to_csv(index=False, float_format="%.6g"))
+        write_text(page, text + pictures)
+        return [*written, *drawn]
+
+
+def _check_single(runs: Sequence[RunSpec]) -> None:
+    """Refuse a model file of several models before hours are spent."""
+    kinds = sorted({f"{run.model.name}, {run.treatment.label}" for run in runs})
+    if len(kinds) > 1:
+        raise OptionError(
+            f"a model file is of one model and one treatment, not of {'; '.join(kinds)}",
+            advice="leave one of each in the experiment, or give a folder with --out",
+        )

@@ -8,28 +8,40 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from mien.datasets.manifest import PLACE
 from mien.errors import FormatError, InputError, OptionError
-from mien.experiments.spec import Experiment
+from mien.experiments.experiment import Experiment
+from mien.registry import nearest
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 def list_experiments() -> tuple[str, ...]:
-    """Names of the experiments that ship with mien, sorted."""
+    """List the names of the experiments that ship with mien, sorted."""
     return tuple(sorted(path.stem for path in RECIPES.glob("*.yaml")))
 
 
-def shipped(name: str) -> Experiment:
-    """An experiment that ships with mien.
+def load_shipped(name: str) -> Experiment:
+    """Load an experiment that ships with mien.
 
     Raises:
         OptionError: there is none of that name.
     """
-    return load_experiment(RECIPES / f"{parts_of(name)[0]}.yaml")
+    return load_experiment(RECIPES / f"{list_parts(name)[0]}.yaml")
 
 
-def parts_of(name: str) -> tuple[str, ...]:
-    """The experiments that make up a table: itself, or its parts, as ``mmte_table1_arousal``.
+def read_recipe(name: str) -> str:
+    """Read the YAML of an experiment that ships with mien, and of all its parts.
+
+    Raises:
+        OptionError: there is none of that name.
+    """
+    paths = [RECIPES / f"{part}.yaml" for part in list_parts(name)]
+    return "\n---\n".join(path.read_text(encoding="utf-8").rstrip("\n") for path in paths)
+
+
+def list_parts(name: str) -> tuple[str, ...]:
+    """List the experiments that make up a table: itself, or its parts, as ``mmte_table1_arousal``.
 
     Raises:
         OptionError: there is none of that name.
@@ -40,54 +52,67 @@ def parts_of(name: str) -> tuple[str, ...]:
     found = tuple(part for part in known if part.startswith(f"{name}_"))
     if not found:
         raise OptionError(
-            f"no experiment is called {name}",
-            advice=f"choose from {', '.join(list_experiments())}, or train a YAML file of your own",
+            f"no experiment is called {name!r}",
+            advice=f"{nearest(name, known)}, or train a YAML file of your own",
         )
     return found
 
 
 def load_experiment(path: str | Path) -> Experiment:
-    """An experiment from a file.
+    """Load an experiment from a file.
 
     Raises:
         InputError: the file cannot be read.
         FormatError: it is no YAML, or does not say what an experiment has to; every line that is
             wrong is named, with what would be right.
     """
+    file = Path(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot be read: {error}", path=path, advice="give a YAML file"
         ) from error
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        said = yaml.safe_load(text)
+        given = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise FormatError(f"is no YAML: {error}", path=path) from error
-    if not isinstance(said, dict):
-        raise FormatError("holds no experiment", path=path, advice="see the shipped ones")
+    if not isinstance(given, dict):
+        raise FormatError(
+            "holds no experiment", path=path, advice="see mien train --template manifest"
+        )
     try:
-        return Experiment.model_validate({"name": Path(path).stem, **said})
+        return Experiment.model_validate(
+            {"name": file.stem, **given}, context={PLACE: str(file.parent)}
+        )
     except ValidationError as error:
-        problems = [_problem(tree, problem) for problem in error.errors()]
-        raise FormatError("; ".join(dict.fromkeys(problems)), path=path) from error
+        raise FormatError(describe_problems(error, tree), path=path) from error
 
 
-def _problem(tree: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401, pydantic's dictionary
-    line, known = _line(tree, problem["loc"])
+def describe_problems(error: ValidationError, tree: yaml.Node | None = None) -> str:
+    """Describe every problem of settings, with the line where there is a text."""
+    problems = [_describe_problem(tree, problem) for problem in error.errors()]
+    return "; ".join(dict.fromkeys(problems))
+
+
+def _describe_problem(tree: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401, pydantic's
     message = problem["msg"].removeprefix("Value error, ")
     allowed = problem.get("ctx", {}).get("expected_tags") or problem.get("ctx", {}).get("expected")
     if allowed and str(allowed) not in message:
         message += f"; choose from {allowed}"
+    if tree is None:
+        place = ".".join(map(str, problem["loc"]))
+        return f"{place}: {message}" if place else message
+    line, known = _find_line(tree, problem["loc"])
     return f"line {line}, {'.'.join(known) or 'the whole'}: {message}"
 
 
-def _line(node: yaml.Node | None, place: tuple[str | int, ...]) -> tuple[int, list[str]]:
-    """The line of the deepest part of a place that the file has, and the names on the way."""
+def _find_line(node: yaml.Node | None, place: tuple[str | int, ...]) -> tuple[int, list[str]]:
+    """Find the line of the deepest part of a place that the file has, and the names on the way."""
     line, known = (node.start_mark.line + 1 if node else 1), []
     for part in place:
-        found = _child(node, part)
+        found = _find_child(node, part)
         if found is not None:
             key, node = found
             line = key.start_mark.line + 1
@@ -97,7 +122,7 @@ def _line(node: yaml.Node | None, place: tuple[str | int, ...]) -> tuple[int, li
     return line, known
 
 
-def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+def _find_child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             if key.value == str(part):

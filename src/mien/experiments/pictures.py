@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from mien.errors import OptionError
 from mien.evaluation import figures
-from mien.evaluation.categories import confusion
+from mien.evaluation.categories import confusion_matrix
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
 from mien.evaluation.statistics import rank_models
-from mien.experiments.comparisons import blocks
-from mien.experiments.runs import PREDICTIONS, Run
-from mien.experiments.spec import Experiment
+from mien.experiments.comparisons import pair_runs
+from mien.experiments.experiment import Experiment
+from mien.experiments.runs import RunSpec
 from mien.experiments.tables import MOST_NAMES
 
 MOST_LINES = 8
@@ -35,7 +35,7 @@ _AXES = {
 
 
 def draw(
-    experiment: Experiment, results: pd.DataFrame, runs: Sequence[Run], folder: Path
+    experiment: Experiment, results: pd.DataFrame, runs: Sequence[RunSpec], folder: Path
 ) -> list[Path]:
     """Draw all figures of an experiment as SVG.
 
@@ -52,33 +52,33 @@ def draw(
         OptionError: a clip that is to be traced was not measured.
     """
     made = []
-    for name, figure in _all(experiment, results, runs):
+    for name, figure in _draw_all(experiment, results, runs):
         path = folder / f"{experiment.name}_{re.sub(r'[^a-z0-9]+', '_', name.lower())}.svg"
         figures.save(figure, path)
         made.append(path)
     return made
 
 
-def _all(
-    experiment: Experiment, results: pd.DataFrame, runs: Sequence[Run]
+def _draw_all(
+    experiment: Experiment, results: pd.DataFrame, runs: Sequence[RunSpec]
 ) -> Iterator[tuple[str, Figure]]:
-    shown = experiment.shown or [entry.called for entry in experiment.models][:MOST_LINES]
+    shown = experiment.shown or [model.name for model in experiment.models][:MOST_LINES]
     some = results[results["model"].isin(shown)]
     for protocol, group in some.groupby("protocol", sort=False):
         if protocol == "layer_entropy":
-            yield from _entropies(group)
+            yield from _draw_entropies(group)
         elif protocol == "response_time":
-            yield from _responses(group)
+            yield from _draw_responses(group)
         elif protocol in _AXES:
-            yield from _curves(experiment.metrics[0], str(protocol), group)
-    yield from _ranks(experiment.metrics[0], results)
+            yield from _draw_curves(experiment.metrics[0], str(protocol), group)
+    yield from _draw_ranks(experiment.metrics[0], results)
     if "confusion" in experiment.figures:
-        yield from _confusions(runs)
+        yield from _draw_confusions(runs)
     if "traces" in experiment.figures:
-        yield from _traces(runs, shown, experiment.traced)
+        yield from _draw_traces(runs, shown, experiment.traced)
 
 
-def _curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _draw_curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     """Of a metric and, where they are not too many, of the dimensions that it tells one by one."""
     rows = group[group["level"].notna()]
     each = [str(m) for m in rows["metric"].unique() if str(m).startswith(f"{metric}/")]
@@ -89,7 +89,7 @@ def _curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[s
         for (condition, treatment), part in of.groupby(["condition", "treatment"], sort=False):
             yield (
                 " ".join(filter(None, (protocol, str(condition), str(treatment), dimension))),
-                figures.degradation(
+                figures.draw_degradation(
                     part,
                     level="level",
                     value="value",
@@ -100,7 +100,7 @@ def _curves(metric: str, protocol: str, group: pd.DataFrame) -> Iterator[tuple[s
             )
 
 
-def _entropies(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _draw_entropies(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for (model, treatment), part in group.groupby(["model", "treatment"], sort=False):
         layers = {
             str(modality): rows.pivot_table(
@@ -109,37 +109,37 @@ def _entropies(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             for modality, rows in part.groupby("condition", sort=False)
         }
         title = f"{model}; trained with {treatment}"
-        yield f"entropy {model} {treatment}", figures.entropy_by_layer(layers, title=title)
+        yield f"entropy {model} {treatment}", figures.draw_entropy_by_layer(layers, title=title)
 
 
-def _responses(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _draw_responses(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for (model, treatment), part in group.groupby(["model", "treatment"], sort=False):
         means = part.groupby(["metric", "condition", "level"], dropna=False, sort=False)["value"]
         table = means.mean().reset_index()
-        shares = table[table["metric"] == "share"]
-        right = table[table["metric"] == "told right"]
+        shares = table[table["metric"] == "fraction"]
+        right = table[table["metric"] == "correct"]
         told = {str(c): float(v) for c, v in zip(right["condition"], right["value"], strict=True)}
         by = {
             str(c): rows["value"].to_numpy() for c, rows in shares.groupby("condition", sort=False)
         }
         yield (
             f"response {model} {treatment}",
-            figures.response_times(
+            figures.draw_response_times(
                 by,
                 ends=np.unique(shares["level"]),
-                told=told,
+                correct=told,
                 title=f"{model}; trained with {treatment}",
             ),
         )
 
 
-def _ranks(metric: str, results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+def _draw_ranks(metric: str, results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     rows = results[(results["protocol"] == "modalities") & (results["metric"] == metric)]
     for condition in (EVERYTHING, MEAN):
         for treatment, part in rows[rows["condition"] == condition].groupby(
             "treatment", sort=False
         ):
-            folds, _ = blocks(part)
+            folds, _ = pair_runs(part)
             whole = folds.groupby("model")["fold"].nunique() == folds["fold"].nunique()
             folds = folds[folds["model"].map(whole)]
             if folds["model"].nunique() < FEWEST_RANKED or folds["fold"].nunique() < 2:
@@ -154,52 +154,57 @@ def _ranks(metric: str, results: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
             title = f"{METRICS[metric].title}, {condition}; trained with {treatment}"
             yield (
                 f"ranks {condition} {treatment}",
-                figures.critical_difference_diagram(ranks, title=title),
+                figures.draw_critical_differences(ranks, title=title),
             )
 
 
-def _confusions(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
+def _draw_confusions(runs: Sequence[RunSpec]) -> Iterator[tuple[str, Figure]]:
     by: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for run in runs:
-        key = (run.entry.called, run.treatment.label)
-        by.setdefault(key, []).append(pd.read_parquet(run.path / PREDICTIONS))
+        key = (run.model.name, run.treatment.label)
+        by.setdefault(key, []).append(pd.read_parquet(run.folder.predictions))
     for (model, treatment), tables in by.items():
         answers = pd.concat(tables)
-        names = _named(answers, "score_")
+        names = _list_names(answers, "score_")
         answers = answers[answers["target"].isin(names)]
         scores = torch.tensor(answers[[f"score_{name}" for name in names]].to_numpy())
         gold = torch.tensor([names.index(target) for target in answers["target"]])
-        counts = confusion(scores, gold)
+        counts = confusion_matrix(scores, gold)
         title = f"{model}; trained with {treatment}"
-        yield f"confusion {model} {treatment}", figures.confusion_matrix(counts, names, title=title)
+        yield (
+            f"confusion {model} {treatment}",
+            figures.draw_confusion_matrix(counts, names, title=title),
+        )
 
 
-def _traces(
-    runs: Sequence[Run], shown: Sequence[str], traced: Sequence[str]
+def _draw_traces(
+    runs: Sequence[RunSpec], shown: Sequence[str], traced: Sequence[str]
 ) -> Iterator[tuple[str, Figure]]:
     """Sessions of the first seed, gold and the models' answers; models may be asked differently."""
-    first = [r for r in runs if r.seed == r.experiment.seeds[0] and r.entry.called in shown]
+    first = [r for r in runs if r.seed == r.experiment.seeds[0] and r.model.name in shown]
     for treatment in dict.fromkeys(run.treatment.label for run in first):
         asked = [run for run in first if run.treatment.label == treatment]
-        tables = [pd.read_parquet(run.path / PREDICTIONS) for run in asked]
+        tables = [pd.read_parquet(run.folder.predictions) for run in asked]
         for clip in traced or [str(tables[0]["clip"].iloc[0])]:
-            found = _sessions(asked, tables, clip)
-            for name in dict.fromkeys(name for _, table in found for name in _named(table, _GOLD)):
+            found = _find_sessions(asked, tables, clip)
+            for name in dict.fromkeys(
+                name for _, table in found for name in _list_names(table, _GOLD)
+            ):
                 yield (
                     " ".join(filter(None, ("traces", clip if traced else "", name, treatment))),
-                    _trace(found, name, f"{clip}; trained with {treatment}"),
+                    _draw_trace(found, name, f"{clip}; trained with {treatment}"),
                 )
 
 
-def _sessions(
-    runs: Sequence[Run], tables: Sequence[pd.DataFrame], clip: str
-) -> list[tuple[Run, pd.DataFrame]]:
+def _find_sessions(
+    runs: Sequence[RunSpec], tables: Sequence[pd.DataFrame], clip: str
+) -> list[tuple[RunSpec, pd.DataFrame]]:
     """What each model answered to one clip, in the first of its folds that tests it."""
-    found: dict[str, tuple[Run, pd.DataFrame]] = {}
+    found: dict[str, tuple[RunSpec, pd.DataFrame]] = {}
     for run, table in zip(runs, tables, strict=True):
         rows = table[table["clip"] == clip]
         if len(rows):
-            found.setdefault(run.entry.called, (run, rows))
+            found.setdefault(run.model.name, (run, rows))
     if not found:
         known = dict.fromkeys(str(one) for table in tables for one in table["clip"].unique())
         raise OptionError(
@@ -208,18 +213,18 @@ def _sessions(
     return list(found.values())
 
 
-def _trace(found: Sequence[tuple[Run, pd.DataFrame]], name: str, title: str) -> Figure:
+def _draw_trace(found: Sequence[tuple[RunSpec, pd.DataFrame]], name: str, title: str) -> Figure:
     owners = [(run, table) for run, table in found if f"{_GOLD}{name}" in table][:MOST_TRACES]
     run, table = owners[0]
-    return figures.traces(
+    return figures.draw_traces(
         table[f"{_GOLD}{name}"].to_numpy(),
-        {run.entry.called: table[f"score_{name}"].to_numpy() for run, table in owners},
-        hop=min(run.source.shape().hops.values()),
+        {run.model.name: table[f"score_{name}"].to_numpy() for run, table in owners},
+        hop=min(run.dataset.shape().hops.values()),
         label=name,
         title=title,
     )
 
 
-def _named(table: pd.DataFrame, prefix: str) -> list[str]:
+def _list_names(table: pd.DataFrame, prefix: str) -> list[str]:
     """What columns of a prefix are about."""
     return [str(c).removeprefix(prefix) for c in table.columns if str(c).startswith(prefix)]

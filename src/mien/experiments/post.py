@@ -9,19 +9,21 @@ import torch
 from torch import Tensor
 
 from mien.datasets import Example
-from mien.evaluation.postprocess import PostProcessing as Chain
-from mien.evaluation.postprocess import fit
+from mien.evaluation.postprocess import PostProcessor, fit
 from mien.evaluation.predict import Answers, predict
-from mien.experiments.spec import PostProcessing
+from mien.experiments.spec import PostProcessingSettings
 from mien.models import Model
 
 Post = Callable[[Answers], Answers]
 
 
-def fitted(
-    chosen: PostProcessing | None, model: Model, train: Sequence[Example], window: int | None
+def fit_post_processing(
+    chosen: PostProcessingSettings | None,
+    model: Model,
+    train: Sequence[Example],
+    window: int | None,
 ) -> Post:
-    """What is done to answers before they are measured.
+    """Fit what is done to answers before they are measured.
 
     Args:
         chosen: None for nothing; otherwise the model has to answer dimensions per frame.
@@ -38,7 +40,7 @@ def fitted(
             steps=chosen.steps)
         for column in range(len(model.task.names))
     ]  # fmt: skip
-    return lambda said: replace(said, scores=_applied(said.scores, chains))
+    return lambda answers: replace(answers, scores=_apply(answers.scores, chains))
 
 
 def _series(values: Tensor, column: int, answers: Answers | None = None) -> list[Tensor]:
@@ -47,7 +49,7 @@ def _series(values: Tensor, column: int, answers: Answers | None = None) -> list
     return [v[:end, column] for v, end in zip(values, ends.tolist(), strict=True) if end]
 
 
-def _applied(scores: Tensor, chains: Sequence[Chain]) -> Tensor:
+def _apply(scores: Tensor, chains: Sequence[PostProcessor]) -> Tensor:
     out = scores.clone()
     for column, chain in enumerate(chains):
         ends = (~scores.isnan()).any(dim=-1).sum(dim=1).tolist()

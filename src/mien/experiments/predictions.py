@@ -1,4 +1,4 @@
-"""Answers as a table: what a run said to each clip or frame of its test part."""
+"""Predictions as a table: a run's answer to each clip or frame of its test part."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from mien.evaluation.predict import Answers
 from mien.models import Task
 
 
-def said(task: Task, examples: Sequence[Example], answers: Answers) -> pd.DataFrame:
-    """One row for each clip, or for each of its frames.
+def tabulate_predictions(task: Task, examples: Sequence[Example], answers: Answers) -> pd.DataFrame:
+    """Tabulate answers, one row for each clip, or for each of its frames.
 
     Args:
         task: what was asked.
@@ -22,7 +22,7 @@ def said(task: Task, examples: Sequence[Example], answers: Answers) -> pd.DataFr
 
     Returns:
         ``clip, person, step``, then ``score_…`` for each name (logits or values), and ``target``
-        (a word) or ``target_…`` (shares or values).
+        (a word) or ``target_…`` (proportions or values).
     """
     rows = []
     for example, scores in zip(examples, answers.scores, strict=True):

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,30 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
-from mien.datasets import Places
+from mien.datasets import DataSet, Places, Unreadable
 from mien.errors import MienError, OptionError
-from mien.experiments.material import folds_of
-from mien.experiments.runs import Run, Tell, done, execute, results_of
-from mien.experiments.spec import Experiment
+from mien.experiments.data import list_folds, list_unreadable, load_examples
+from mien.experiments.execution import execute
+from mien.experiments.experiment import Experiment
+from mien.experiments.runs import KEYS, RunSpec, RunState
+from mien.plugins import load_plugins, loaded_plugins
+
+WATCH_S = 2.0
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeRemainingColumn(),
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +58,8 @@ class Hardware:
     devices: int = 1
     precision: str = "32-true"
 
-    def fabric(self) -> Fabric:
-        """A fabric on it, not yet launched.
+    def create_fabric(self) -> Fabric:
+        """Create a fabric on it, not yet launched.
 
         Raises:
             OptionError: there is no such hardware here.
@@ -62,7 +80,6 @@ class Hardware:
 
 
 ONE_CPU = Hardware()
-WATCH_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -74,110 +91,162 @@ class Failure:
         error: why.
     """
 
-    run: Run
+    run: RunSpec
     error: str
 
 
-def plan(
-    experiment: Experiment, places: Places, folder: Path, *, made_up: bool = False
-) -> list[Run]:
-    """All runs of an experiment: those that others build on first, then seed by seed.
+def plan_runs(experiment: Experiment, places: Places, root: Path) -> list[RunSpec]:
+    """Plan all runs of an experiment: those that others build on first, then seed by seed.
 
     So what is stopped halfway has all models and folds of its first seeds.
 
     Args:
-        experiment: what to run.
+        experiment: resolved.
         places: where data is.
-        folder: of the experiment's runs.
-        made_up: let generated examples stand in for the data.
+        root: folder of its runs.
 
     Raises:
-        MienError: the data is not there.
+        MienError: the data is not there or not as it should be.
     """
-    runs = []
-    for entry in experiment.models:
-        for treatment in experiment.treatments:
-            if entry.treatments is not None and treatment.label not in entry.treatments:
-                continue
-            first = Run(experiment, entry, treatment, 0, 0, folder, places, made_up)
-            folds = len(folds_of(first.source, places, made_up))
-            runs += [
-                Run(experiment, entry, treatment, fold, seed, folder, places, made_up)
-                for fold in range(folds)
-                for seed in experiment.seeds
-            ]
-    return sorted(
-        runs,
-        key=lambda run: (run.builds_on_another, run.seed, run.fold),
-    )
+    runs = [
+        RunSpec(experiment, model, treatment, 0, seed, places, root)
+        for model in experiment.models
+        for treatment in experiment.treatments
+        if model.treatments is None or treatment.label in model.treatments
+        for seed in experiment.seeds
+    ]
+    planned = [
+        replace(run, fold=fold)
+        for run in runs
+        for fold in range(len(list_folds(run.dataset, places)))
+    ]
+    return sorted(planned, key=lambda run: (run.base is not None, run.seed, run.fold or 0))
+
+
+def read_with_progress(
+    datasets: Sequence[DataSet], places: Places, console: Console, *, strict: bool = False
+) -> tuple[Unreadable, ...]:
+    """Load data sets, with a bar over recordings.
+
+    Args:
+        datasets: resolved.
+        places: where data is.
+        console: for progress, and for what cannot be read.
+        strict: raise at the first recording that cannot be read, instead of skipping it.
+
+    Returns:
+        The recordings that could not be read; each was named on the console.
+
+    Raises:
+        MienError: the data is not there or not as it should be.
+    """
+    with Progress(*_COLUMNS, console=console, disable=not console.is_terminal) as progress:
+        for dataset in datasets:
+            bar = progress.add_task(f"reading {dataset.name}", total=None)
+
+            def advance(done: int, total: int, bar: TaskID = bar) -> None:
+                progress.update(bar, completed=done, total=total)
+
+            load_examples(dataset, places, advance, strict=strict)
+            progress.update(bar, visible=False)
+    skipped = list_unreadable(datasets, places)
+    for one in skipped:
+        console.print(f"skipped: {one.error}", markup=False, style="red")
+    return skipped
 
 
 def run_all(
-    runs: Sequence[Run],
+    runs: Sequence[RunSpec],
     console: Console,
     *,
     workers: int | None = None,
     hardware: Hardware = ONE_CPU,
+    force: bool = False,
 ) -> list[Failure]:
-    """Run what was not run before; one that fails does not stop the others.
+    """Execute runs that are not done, with a bar, and go on past those that fail.
 
     Args:
-        runs: of `plan`.
-        console: for progress.
-        workers: runs at a time, each in a process of its own. None for as many as there are cores,
+        runs: which.
+        console: for progress, and for why something is trained again.
+        workers: processes, each with a run of its own. None for as many as there are cores,
             on the CPU, and for one elsewhere; one runs here.
         hardware: what each run is computed on.
+        force: train all of them again.
     """
-    left = [run for run in runs if not done(run)]
+    states = {number: run.inspect() for number, run in enumerate(runs)}
+    left = [run for number, run in enumerate(runs) if force or not states[number].done]
+    _tell_changes(states.values(), console)
     failures = []
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*_COLUMNS, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("runs", total=len(runs), completed=len(runs) - len(left))
         within = progress.add_task("this run, %", total=100, visible=False)
 
-        def tell(share: float) -> None:
-            progress.update(within, completed=100 * share, visible=True)
+        def on_progress(fraction: float) -> None:
+            progress.update(within, completed=100 * fraction, visible=True)
 
         alone = hardware.accelerator != "cpu" or hardware.devices > 1
         at_once = workers or (1 if alone else os.cpu_count() or 1)
-        for run, error in _each(left, at_once, hardware, tell):
+        job = Job(hardware, force)
+        for run, error in _execute_each(left, at_once, job, on_progress):
             progress.advance(bar)
             if error is not None:
                 failures.append(Failure(run, error))
-                console.print(f"{run.path}: {error}", markup=False, style="red")
+                console.print(f"{run.folder.path}: {error}", markup=False, style="red")
     return failures
 
 
-def _each(
-    runs: Sequence[Run], workers: int, hardware: Hardware, tell: Tell
-) -> Iterator[tuple[Run, str | None]]:
+def _tell_changes(states: Iterable[RunState], console: Console) -> None:
+    """Say why runs that have results are trained again."""
+    reasons = Counter(", ".join(state.changes) for state in states if state.changes)
+    for reason, count in reasons.items():
+        runs = "1 run" if count == 1 else f"{count} runs"
+        console.print(
+            f"{runs}: {reason} changed since they were trained; trained again", markup=False
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """How runs are executed.
+
+    Attributes:
+        hardware: what each is computed on.
+        force: train again in any case.
+    """
+
+    hardware: Hardware = ONE_CPU
+    force: bool = False
+
+
+def _execute_each(
+    runs: Sequence[RunSpec], workers: int, job: Job, on_progress: Callable[[float], None]
+) -> Iterator[tuple[RunSpec, str | None]]:
     """Each run and what went wrong with it; only a run in this process tells how far it is."""
     if workers == 1 or len(runs) < 2:
         for run in runs:
-            yield run, attempt(run, hardware, tell)
+            yield run, attempt(run, job, on_progress)
         return
     context = multiprocessing.get_context("spawn")
     # Runs of the second wave build on those of the first.
-    waves = [[run for run in runs if run.builds_on_another is late] for late in (False, True)]
+    waves = [[run for run in runs if (run.base is not None) is late] for late in (False, True)]
     with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_alone, initargs=(os.getpid(),)
+        workers,
+        mp_context=context,
+        initializer=_begin_worker,
+        initargs=(os.getpid(), tuple(loaded_plugins())),
     ) as pool:
         for wave in waves:
-            pending: dict[Future[str | None], Run] = {
-                pool.submit(attempt, run, hardware): run for run in wave
+            pending: dict[Future[str | None], RunSpec] = {
+                pool.submit(attempt, run, job): run for run in wave
             }
             for future in as_completed(pending):
                 yield pending[future], future.result()
 
 
-def _alone(parent: int) -> None:
-    """Begin a worker: one thread, and an end when the parent was killed and cannot say so."""
+def _begin_worker(parent: int, plugins: Sequence[str]) -> None:
+    """Begin a worker: plugins, one thread, and an end when the parent was killed."""
     torch.set_num_threads(1)
+    load_plugins(plugins)
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -187,27 +256,31 @@ def _alone(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def attempt(run: Run, hardware: Hardware = ONE_CPU, tell: Tell | None = None) -> str | None:
+def attempt(
+    run: RunSpec, job: Job = Job(), on_progress: Callable[[float], None] | None = None
+) -> str | None:
     """Execute a run; what went wrong, if it did."""
     try:
-        fabric = hardware.fabric()
-        if hardware.devices == 1:
-            execute(run, fabric, tell)
+        fabric = job.hardware.create_fabric()
+        if job.hardware.devices == 1:
+            execute(run, fabric, on_progress, force=job.force)
         else:
-            fabric.launch(partial(_together, run=run))
+            plugins = tuple(loaded_plugins())
+            fabric.launch(partial(_share, run=run, force=job.force, plugins=plugins))
     except MienError as error:
         return str(error)
     return None
 
 
-def _together(fabric: Fabric, run: Run) -> None:
+def _share(fabric: Fabric, run: RunSpec, force: bool, plugins: Sequence[str]) -> None:
     """Execute a run in one of several processes that share it."""
     torch.set_num_threads(1)
-    execute(run, fabric)
+    load_plugins(plugins)
+    execute(run, fabric, force=force)
 
 
-def collect(runs: Sequence[Run]) -> pd.DataFrame:
-    """What runs measured, one row a number.
+def collect(runs: Sequence[RunSpec]) -> pd.DataFrame:
+    """Collect what runs measured, one row a number.
 
     Args:
         runs: finished ones.
@@ -215,9 +288,8 @@ def collect(runs: Sequence[Run]) -> pd.DataFrame:
     Returns:
         Columns ``model, treatment, fold, seed, protocol, condition, level, metric, value``.
     """
-    tables = [results_of(run.path) for run in runs]
-    columns = ["model", "treatment", "fold", "seed"]
+    tables = [run.folder.read_results() for run in runs]
     if not tables:
-        return pd.DataFrame(columns=[*columns, "protocol", "condition", "level", "metric", "value"])
+        return pd.DataFrame(columns=[*KEYS, "protocol", "condition", "level", "metric", "value"])
     whole = pd.concat(tables, ignore_index=True)
-    return whole[[*columns, *(name for name in whole if name not in columns)]]
+    return whole[[*KEYS, *(name for name in whole if name not in KEYS)]]

@@ -1,311 +1,371 @@
-"""One run of an experiment: one model, one treatment, one fold, one seed.
+"""One run of an experiment: what is run, what it was made of, and its folder on disk.
 
-A run has a folder: ``run.json`` says what it was, ``model.safetensors`` and
-``standard.safetensors`` what it learned, ``log.csv`` how, ``predictions.parquet`` what it answered
-to the test part, and ``results.csv`` what was measured. A run that was done is not done again.
+A run is one model, one treatment, one fold, one seed. Its folder holds ``run.json`` (what it was
+made of), ``model.safetensors`` (a `mien.trained.TrainedModel`), ``log.csv`` (how it learned),
+``predictions.parquet`` (its answers to the test part) and ``results.csv`` (what was measured).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
-from lightning_fabric import Fabric
-from pydantic import TypeAdapter
-from safetensors.torch import load_file, save
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mien.datasets import AnyDataSet, DataSet, Example, Places
+from mien.datasets import DataSet, Places
 from mien.errors import InputError
-from mien.evaluation.measures import METRICS, measure
-from mien.evaluation.predict import Answers, predict
-from mien.evaluation.protocols import Row, Subject
-from mien.experiments.material import Material, judged, material, spoilt, taught
-from mien.experiments.post import fitted
-from mien.experiments.predictions import said
-from mien.experiments.spec import Experiment, ModelEntry, Treatment
-from mien.formats import write_atomically, write_text
-from mien.missing import Operation, Withhold, create_operation, hide_important, measure_importance
-from mien.models import Model, create_model
-from mien.training import CHECKPOINT, Plan, Settings, Training, set_criterion, train
+from mien.experiments.data import (
+    fingerprint_data,
+    fingerprint_further,
+    fingerprint_ratings,
+    list_folds,
+    resolve_data,
+)
+from mien.experiments.experiment import Experiment
+from mien.experiments.fingerprint import (
+    Parts,
+    digest,
+    fingerprint_measuring_code,
+    fingerprint_training_code,
+    list_changes,
+)
+from mien.experiments.spec import ModelSpec, Treatment
+from mien.formats import write_text
+from mien.settings import Settings
+from mien.training import CHECKPOINT, Training
 
-RUN, WEIGHTS, STANDARD = "run.json", "model.safetensors", "standard.safetensors"
-RESULTS, PREDICTIONS = "results.csv", "predictions.parquet"
-Tell = Callable[[float], None]
-_SOURCE: TypeAdapter[DataSet] = TypeAdapter(AnyDataSet)
+NOTE, MODEL, RESULTS = "run.json", "model.safetensors", "results.csv"
+PREDICTIONS = "predictions.parquet"
+KEYS = ["model", "treatment", "fold", "seed"]
+
+
+class RunNote(BaseModel):
+    """What ``run.json`` says.
+
+    Attributes:
+        fingerprint: what the weights were made of, by part.
+        epoch: the best one, counted from 1; None while it is being trained.
+        measured: what the results were made of beside the weights; None before.
+        experiment: name of it.
+        model: the row of the table.
+        treatment: how it was trained.
+        training: settings.
+        data: the data set and its options.
+        fold: number of the fold; None for everybody.
+        seed: of weights, order and noise.
+        measures: protocols, metrics and post-processing.
+        trained_clips: how many clips were trained on.
+        tested_clips: how many were measured.
+        tested_people: who was measured.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    fingerprint: dict[str, str]
+    epoch: int | None = None
+    measured: dict[str, str] | None = None
+    experiment: str
+    model: dict[str, Any]
+    treatment: dict[str, Any]
+    training: dict[str, Any]
+    data: dict[str, Any]
+    fold: int | None
+    seed: int
+    measures: dict[str, Any]
+    trained_clips: int = 0
+    tested_clips: int = 0
+    tested_people: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
+    """What lies on disk of a run.
+
+    Attributes:
+        path: of the folder.
+    """
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The trained model."""
+        return self.path / MODEL
+
+    @property
+    def predictions(self) -> Path:
+        """The table of the answers to the test part."""
+        return self.path / PREDICTIONS
+
+    @property
+    def results(self) -> Path:
+        """The table of what was measured."""
+        return self.path / RESULTS
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an unfinished training stands."""
+        return self.path / CHECKPOINT
+
+    def read_note(self) -> RunNote | None:
+        """Read what the run was made of; None where nothing was run, or by a mien before this."""
+        try:
+            return RunNote.model_validate_json((self.path / NOTE).read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write_note(self, note: RunNote) -> None:
+        """Write what the run was made of."""
+        write_text(self.path / NOTE, note.model_dump_json(indent=2) + "\n")
+
+    def require_note(self) -> RunNote:
+        """Read what a finished run was made of.
+
+        Raises:
+            InputError: the folder holds no finished run.
+        """
+        note = self.read_note()
+        if note is None or not self.model.exists() or not self.results.exists():
+            raise InputError(
+                "holds no finished run", path=self.path, advice="train the experiment first"
+            )
+        return note
+
+    def read_results(self) -> pd.DataFrame:
+        """Read what was measured, with `KEYS` and the experiment.
+
+        Raises:
+            InputError: the folder holds no finished run.
+        """
+        note = self.require_note()
+        return pd.read_csv(self.results).assign(
+            experiment=note.experiment,
+            model=ModelSpec.model_validate(note.model).name,
+            treatment=note.treatment["label"],
+            fold=note.fold,
+            seed=note.seed,
+        )
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How far a run is, and why it is not done.
+
+    Attributes:
+        trained: whether the weights on disk are of what the run is made of now.
+        measured: whether the results are.
+        changes: parts that differ from those of the weights on disk; empty where there are none.
+    """
+
+    trained: bool
+    measured: bool
+    changes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.trained and self.measured
+
+
+@dataclass(frozen=True)
+class RunSpec:
     """What is run.
 
     Attributes:
-        experiment: of which it is a part.
-        entry: the model.
+        experiment: of which it is a part, resolved.
+        model: the row of the table.
         treatment: how it is trained.
-        fold: number of the fold, from 0.
+        fold: number of the fold, from 0; None to train on everybody and measure nobody.
         seed: of weights, order and noise.
-        folder: of the experiment.
         places: where data is.
-        made_up: whether generated examples stand in for the data.
+        root: folder of the experiment's runs.
+        changes: to the training settings, over those of experiment and model.
     """
 
     experiment: Experiment
-    entry: ModelEntry
+    model: ModelSpec
     treatment: Treatment
-    fold: int
+    fold: int | None
     seed: int
-    folder: Path
     places: Places
-    made_up: bool = False
+    root: Path
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def path(self) -> Path:
+    def folder(self) -> RunFolder:
         """The run's own folder."""
-        parts = (self.entry.called, self.treatment.label, f"fold{self.fold}-seed{self.seed}")
-        return self.folder.joinpath(*(re.sub(r"[^\w.+-]+", "_", part) for part in parts))
+        fold = "everybody" if self.fold is None else f"fold{self.fold}"
+        parts = (self.model.name, self.treatment.label, f"{fold}-seed{self.seed}")
+        return RunFolder(self.root.joinpath(*(re.sub(r"[^\w.+-]+", "_", part) for part in parts)))
 
-    @property
-    def source(self) -> DataSet:
-        """The data, with what the model's entry changes."""
-        data = self.experiment.data
-        return _SOURCE.validate_python({**data.model_dump(), **self.entry.data})
+    @cached_property
+    def dataset(self) -> DataSet:
+        """The data, with what the model's row changes, resolved."""
+        return resolve_data(self.experiment.data_of(self.model), self.places)
 
     @property
     def training(self) -> Training:
-        """The settings, with what the model's entry changes."""
-        return self.experiment.training_of(self.entry)
+        """The settings, with what the model's row changes."""
+        return self.experiment.training_of(self.model).model_copy(update=dict(self.changes))
 
     @property
-    def builds_on_another(self) -> bool:
-        """Whether it asks the model of another run first."""
-        return self.treatment.hide_important is not None
+    def base(self) -> RunSpec | None:
+        """The run whose model this one asks what to hide; None where it asks nobody."""
+        hiding = self.treatment.hide_important
+        if hiding is None:
+            return None
+        treatments = self.experiment.treatments
+        return replace(self, treatment=next(t for t in treatments if t.label == hiding.after))
 
-    def of(self, experiment: Experiment) -> Run:
-        """The same run as part of another experiment."""
-        return replace(self, experiment=experiment)
+    def fingerprint(self) -> Parts:
+        """Digest what decides about the weights, part by part.
 
-    def described(self) -> dict[str, Any]:
-        """What decides about the weights, without defaults, so that new ones change nothing."""
-        return {
-            "experiment": self.experiment.name,
-            "data": {"name": self.source.name, **_said(self.source)},
-            "entry": _said(self.entry),
-            "treatment": _said(self.treatment),
-            "training": _said(self.training),
-            "fold": self.fold,
+        Raises:
+            MienError: the data is not there or not as it should be.
+        """
+        data, places = self.dataset, self.places
+        fold = None if self.fold is None else list_folds(data, places)[self.fold]
+        settings = {
+            "model": [_options(self.model, "label", "training", "data", "treatments")],
+            "treatment": _options(self.treatment, "label", "hide_important"),
+            "training": _options(self.training),
+            "data options": {n: v for n, v in _data_options(data).items() if n != "folds"},
+            "fold": None if fold is None else [fold.train, fold.dev, fold.test],
             "seed": self.seed,
-            "made_up": self.made_up,
         }
+        parts = {f"{name} settings" if name in _OF_SETTINGS else name: digest(said)
+                 for name, said in settings.items()}  # fmt: skip
+        parts |= fingerprint_data(data, places)
+        parts |= fingerprint_further(data, places, self.treatment.extra)
+        parts |= fingerprint_training_code(self.model.model)
+        if (base := self.base) is not None and self.treatment.hide_important is not None:
+            hiding = _options(self.treatment.hide_important, "after")
+            parts["run that it builds on"] = digest([base.fingerprint(), hiding])
+        return parts
+
+    def fingerprint_measures(self) -> Parts:
+        """Digest what decides about the results beside the weights."""
+        said = self.measures()
+        parts = {name.replace("_", "-"): digest(said[name]) for name in said}
+        parts["ratings"] = fingerprint_ratings(self.dataset, self.places)
+        return {**parts, **fingerprint_measuring_code()}
 
     def measures(self) -> dict[str, Any]:
-        """What decides about the results beside the weights."""
+        """Return what is measured: protocols, metrics and post-processing, as JSON."""
         post = self.experiment.post_processing
+        protocols = [{"name": p.name, **_options(p, "name")} for p in self.experiment.protocols]
         return {
-            "protocols": [{"name": p.name, **_said(p)} for p in self.experiment.protocols],
+            "protocols": protocols,
             "metrics": list(self.experiment.metrics),
-            "post_processing": None if post is None else list(post.steps),
+            "post_processing": None if post is None else _options(post),
         }
 
+    def inspect(self) -> RunState:
+        """Find out how far the run is.
 
-def _said(settings: Settings) -> dict[str, Any]:
-    return dict(settings.model_dump(mode="json", exclude_defaults=True))
+        Raises:
+            MienError: the data is not there or not as it should be.
+        """
+        note = self.folder.read_note()
+        if note is None:
+            return RunState(trained=False, measured=False)
+        changes = list_changes(note.fingerprint, self.fingerprint())
+        trained = not changes and note.epoch is not None and self.folder.model.exists()
+        measured = self.fold is None or (
+            note.measured == self.fingerprint_measures() and self.folder.results.exists()
+        )
+        return RunState(trained, trained and measured, changes)
 
-
-def mark(described: object) -> str:
-    """A digest of what something was made from."""
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def built(run: Run, given: Material) -> Model:
-    """The run's model with fresh weights, for the features of its material."""
-    shape = run.source.shape()
-    sizes = shape.sizes
-    for example in given.train:
-        sizes |= {n: s.values[0, 0].numel() for n, s in example.signals.items()}
-    sizes |= run.entry.sizes
-    wanted = run.entry.modalities or tuple(sizes)
-    torch.manual_seed(run.seed)
-    return create_model(
-        run.entry.model,
-        task=shape.task,
-        modalities={name: sizes[name] for name in wanted},
-        **run.entry.options,
-    )
-
-
-def done(run: Run) -> bool:
-    """Whether the run's folder holds its results."""
-    noted = _noted(run)
-    return noted == (mark(run.described()), mark(run.measures())) and (run.path / RESULTS).exists()
+    def note(self) -> RunNote:
+        """Describe the run before anything of it was done."""
+        return RunNote(
+            fingerprint=dict(self.fingerprint()),
+            experiment=self.experiment.name,
+            model=_options(self.model),
+            treatment=_options(self.treatment),
+            training=_options(self.training),
+            data={"name": self.dataset.name, **_options(self.dataset, "name")},
+            fold=self.fold,
+            seed=self.seed,
+            measures=self.measures(),
+        )
 
 
-def _noted(run: Run) -> tuple[str, str]:
-    path = run.path / RUN
-    if not path.exists():
-        return "", ""
-    note = json.loads(path.read_text())
-    return note["trained"], note["measured"]
+_OF_SETTINGS = ("model", "treatment", "training")
 
 
-def execute(run: Run, fabric: Fabric | None = None, tell: Tell | None = None) -> Path:
-    """Train and measure, as far as that was not done before.
+def reopen_run(folder: RunFolder, places: Places) -> RunSpec:
+    """Make the specification of a finished run again.
 
     Args:
-        run: which.
-        fabric: launched; one process on the CPU where None.
-        tell: is told the share of the training that is done.
-
-    Returns:
-        The run's folder.
-
-    Raises:
-        MienError: the data or an option is not as it should be.
-    """
-    if done(run):
-        return run.path
-    run.path.mkdir(parents=True, exist_ok=True)
-    given = material(run)
-    model = built(run, given)
-    trained = _noted(run)[0] == mark(run.described()) and (run.path / WEIGHTS).exists()
-    if trained:
-        model.load_state_dict(load_file(run.path / WEIGHTS))
-        model.to("cpu" if fabric is None else fabric.device)
-    else:
-        _learn(run, model, given, fabric, tell)
-    if fabric is not None and not fabric.is_global_zero:
-        return run.path  # the first process measures and writes
-    _note(run, measured="")
-    rows, answers = measured(run, model.eval(), given)
-    table = said(model.task, given.test, answers)
-    write_atomically(run.path / PREDICTIONS, lambda file: table.to_parquet(file, index=False))
-    results = pd.DataFrame([asdict(row) for row in rows]).to_csv(index=False)
-    write_text(run.path / RESULTS, results)
-    _note(run, measured=mark(run.measures()))
-    (run.path / CHECKPOINT).unlink(missing_ok=True)
-    return run.path
-
-
-def _note(run: Run, measured: str) -> None:
-    note = {"trained": mark(run.described()), "measured": measured, **run.described()}
-    write_text(run.path / RUN, json.dumps({**note, "measures": run.measures()}, indent=2) + "\n")
-
-
-def _learn(
-    run: Run, model: Model, given: Material, fabric: Fabric | None, tell: Tell | None
-) -> None:
-    examples = [piece for example in taught(run, given) for piece in run.source.pieces(example)]
-    usable = [e for e in examples if _usable(e, model)]
-    select = run.training.select
-    plan = Plan(
-        usable,
-        run.training,
-        run.seed,
-        partial(_score, select, given.dev, run.entry.window) if given.dev else None,
-        operation=_operation(run, given),
-        folder=run.path,
-        fingerprint=mark(run.described()),
-        on_progress=tell,
-    )
-    train(model, plan, fabric)
-    if fabric is not None and not fabric.is_global_zero:
-        return
-    weights = {name: weight.cpu().contiguous() for name, weight in model.state_dict().items()}
-    write_atomically(run.path / WEIGHTS, lambda file: file.write(save(weights)))
-    standard = given.standard.packed()
-    write_atomically(run.path / STANDARD, lambda file: file.write(save(standard)))
-
-
-def _usable(example: Example, model: Model) -> bool:
-    """Whether a model has anything to learn from an example."""
-    return any(bool(example.signals.present(name).any()) for name in model.modalities)
-
-
-def _score(metric: str, dev: Sequence[Example], window: int | None, model: Model) -> float:
-    answers = predict(model, dev, window=window)
-    scores, kind = answers.scores.nan_to_num(), model.task.kind
-    value = measure(metric, scores, answers.labelled, kind=kind)
-    return value if METRICS[metric].higher_is_better else -value
-
-
-def _operation(run: Run, given: Material) -> Operation | None:
-    hiding, named = run.treatment.hide_important, run.treatment.operation
-    if named is not None:
-        return create_operation(named.name, **named.options)
-    if hiding is None:
-        return None
-    first = replace(
-        run,
-        treatment=next(t for t in run.experiment.treatments if t.label == hiding.after),
-    )
-    model = built(first, given)
-    set_criterion(model, first.training)
-    execute(first)
-    model.load_state_dict(load_file(first.path / WEIGHTS))
-    losses = _losses(model.eval(), given.dev or given.train, first.entry.window)
-    rises = measure_importance(losses.pop(""), losses)
-    rising = {name: rise for name, rise in rises.items() if rise > hiding.above}
-    if not rising:
-        return None
-    return hide_important(rising, probability=hiding.each.get(len(rising), 1 / (len(rising) + 1)))
-
-
-@torch.inference_mode()
-def _losses(model: Model, examples: Sequence[Example], window: int | None) -> dict[str, float]:
-    """The loss with everything (under the empty name) and without each modality."""
-    out = {}
-    for hidden in ("", *model.modalities):
-        away = Withhold((hidden,)) if hidden else None
-        answers = predict(model, examples, operation=away, window=window)
-        out[hidden] = float(model.criterion(answers.scores.nan_to_num(), answers.labelled, None))
-    return out
-
-
-def measured(run: Run, model: Model, given: Material) -> tuple[list[Row], Answers]:
-    """What a trained model of a run comes to on the test part.
-
-    Returns:
-        The rows of all protocols, and the answers with everything present.
-    """
-    experiment, source = run.experiment, run.source
-    post = fitted(experiment.post_processing, model, given.train, run.entry.window)
-    variants = {} if run.made_up else source.variants(run.places)
-    subject = Subject(
-        model,
-        [example for example in given.test if _usable(example, model)],
-        experiment.metrics,
-        run.seed,
-        {name: partial(spoilt, run, given, name) for name in variants},
-        run.entry.window,
-        post,
-        partial(judged, run, given, model),
-    )
-    rows = [row for protocol in experiment.protocols for row in protocol.measure(subject)]
-    return rows, post(predict(model, given.test, window=run.entry.window))
-
-
-def results_of(folder: Path) -> pd.DataFrame:
-    """What a run measured, with its model, treatment, fold and seed.
+        folder: of the run.
+        places: where data is now.
 
     Raises:
         InputError: the folder holds no finished run.
     """
-    note, table = folder / RUN, folder / RESULTS
-    if not note.exists() or not table.exists():
-        raise InputError("holds no finished run", path=folder, advice="run the experiment first")
-    said = json.loads(note.read_text())
-    entry = ModelEntry.model_validate(said["entry"])
-    return pd.read_csv(table).assign(
-        experiment=said["experiment"],
-        model=entry.called,
-        treatment=said["treatment"]["label"],
-        fold=said["fold"],
-        seed=said["seed"],
+    note = folder.require_note()
+    treatments = [note.treatment]
+    hiding = note.treatment.get("hide_important")
+    if hiding:
+        treatments.append({"label": hiding["after"]})
+    # Settings and data are noted with what the row of the table changes.
+    model = {k: v for k, v in note.model.items() if k not in ("training", "data", "treatments")}
+    experiment = Experiment.model_validate(
+        {
+            "name": note.experiment,
+            "data": note.data,
+            "models": [model],
+            "treatments": treatments,
+            "training": note.training,
+            **note.measures,
+        }
     )
+    return RunSpec(
+        experiment,
+        experiment.models[0],
+        experiment.treatments[0],
+        note.fold,
+        note.seed,
+        places,
+        folder.path.parents[2],
+    )
+
+
+def measure_overlap(folders: Iterable[RunFolder]) -> float | None:
+    """Measure how much the test parts of folds overlap.
+
+    Returns:
+        The size of a test part divided by that of a training part, the mean over folds, where some
+        test person comes back in another fold; None where nobody does.
+    """
+    tested: dict[int, set[str]] = {}
+    ratios: dict[int, float] = {}
+    for folder in folders:
+        note = folder.read_note()
+        if note is None or note.fold is None or not note.trained_clips:
+            continue
+        tested.setdefault(note.fold, set()).update(note.tested_people)
+        ratios[note.fold] = note.tested_clips / note.trained_clips
+    everybody = [person for people in tested.values() for person in people]
+    if len(everybody) == len({*everybody}) or not ratios:
+        return None
+    return sum(ratios.values()) / len(ratios)
+
+
+def _options(settings: Settings, *without: str) -> dict[str, Any]:
+    """What settings say as JSON, without defaults, so that new ones change nothing."""
+    said = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
+    return json.loads(json.dumps(said))  # type: ignore[no-any-return]
+
+
+def _data_options(data: DataSet) -> dict[str, Any]:
+    """Options of a data set; where its files lie says nothing about what is in them."""
+    places = [name for name in type(data).model_fields if isinstance(getattr(data, name), Path)]
+    return _options(data, "name", *places)

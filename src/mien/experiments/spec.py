@@ -1,8 +1,8 @@
-"""What an experiment's YAML says."""
+"""What an experiment's YAML says of its models, treatments, comparisons and numbers of papers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -13,43 +13,65 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from mien.datasets import AnyDataSet
 from mien.errors import MienError
 from mien.evaluation.measures import METRICS
-from mien.evaluation.postprocess import STEPS, Step
-from mien.evaluation.protocols import AnyProtocol
-from mien.missing import create_operation
-from mien.models import list_models
-from mien.training import Settings, Training
+from mien.evaluation.postprocess import STEPS, PostProcessingStep
+from mien.missing import Operation, create_operation
+from mien.models import MODELS, check_model_options
+from mien.settings import Settings
+
+Options = Mapping[str, Any]
+Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+Place = tuple[int | str, ...]
 
 
-def _metric(name: str) -> str:
-    try:
-        METRICS[name]
-    except MienError as error:
-        raise ValueError(str(error)) from error
+def check_metric(name: str) -> str:
+    """Return the name of a metric, as a validator.
+
+    Raises:
+        ValueError: there is no such metric; the message names the nearest.
+    """
+    _explain(lambda: METRICS[name])
     return name
 
 
-Metric = Annotated[str, AfterValidator(_metric)]
-Options = Mapping[str, Any]
-Seeds = Annotated[tuple[int, ...], Field(min_length=1)]
+MetricName = Annotated[str, AfterValidator(check_metric)]
 
 
-class Named(Settings):
-    """Something by its name, with its own options."""
+class OperationChoice(Settings):
+    """An operation of `mien.missing.OPERATIONS` by name, with its own options.
+
+    Attributes:
+        name: of the operation.
+        options: its own.
+    """
 
     name: str
     options: Options = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_name(cls, given: object) -> object:
+        return {"name": given} if isinstance(given, str) else given
 
-class ModelEntry(Settings):
-    """One row of the table.
+    @model_validator(mode="after")
+    def _check(self) -> OperationChoice:
+        _explain(self.create)
+        return self
+
+    def create(self) -> Operation:
+        """Create the operation."""
+        return create_operation(self.name, **self.options)
+
+
+class ModelSpec(Settings):
+    """One row of the table; a plain name stands for the model of that name.
 
     Attributes:
-        label: what the table calls it; by default the model's name.
         model: one of `mien.models.list_models`.
+        label: what the table calls it; by default the model's name.
         options: the model's own.
         modalities: those that it is built for, None for all of the data.
         sizes: features of a modality behind a backbone, where they are not those of the data.
@@ -69,19 +91,31 @@ class ModelEntry(Settings):
     data: Options = Field(default_factory=dict)
     treatments: tuple[str, ...] | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_name(cls, given: object) -> object:
+        return {"model": given} if isinstance(given, str) else given
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: str) -> str:
+        _explain(lambda: MODELS[model])
+        return model
+
+    @field_validator("options")
+    @classmethod
+    def _check_options(cls, options: Options, info: ValidationInfo) -> Options:
+        if "model" in info.data:
+            check_options_of(info.data["model"], options)
+        return options
+
     @property
-    def called(self) -> str:
+    def name(self) -> str:
         """What the table calls it."""
         return self.label or self.model
 
-    @model_validator(mode="after")
-    def _known(self) -> ModelEntry:
-        if self.model not in list_models():
-            raise ValueError(f"no model is called {self.model}; choose from {list_models()}")
-        return self
-
-    def quickly(self, quick: Quick, epochs: int) -> ModelEntry:
-        """The same entry, smaller."""
+    def shrink(self, quick: Quick, epochs: int) -> ModelSpec:
+        """Return the same model, smaller."""
         training = {**self.training}
         if "epochs" in training:
             training["epochs"] = min(int(training["epochs"]), epochs)
@@ -104,41 +138,36 @@ class Hiding(Settings):
 
 
 class Treatment(Settings):
-    """One way to train.
+    """One way to train; a plain name stands for the operation of that name.
 
     Attributes:
         label: what the table calls it.
         operation: what is done to each batch; see `mien.missing.OPERATIONS`.
         hide_important: instead of an operation.
-        unpaired: shares of the training clips that keep ``both``, ``audio`` or ``video``.
+        unpaired: proportions of the training clips that keep ``both``, ``audio`` or ``video``.
         extra: names of further data of the data set to learn from, as single voices.
     """
 
     label: str
-    operation: Named | None = None
+    operation: OperationChoice | None = None
     hide_important: Hiding | None = None
     unpaired: Mapping[str, float] = Field(default_factory=dict)
     extra: tuple[str, ...] = ()
 
-    @model_validator(mode="after")
-    def _known(self) -> Treatment:
-        if self.operation is None:
-            return self
-        try:
-            create_operation(self.operation.name, **self.operation.options)
-        except MienError as error:
-            raise ValueError(str(error)) from error
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_name(cls, given: object) -> object:
+        return {"label": given, "operation": given} if isinstance(given, str) else given
 
 
-class PostProcessing(Settings):
+class PostProcessingSettings(Settings):
     """RECOLA's chain on predictions per frame; its parameters come from the training part.
 
     Attributes:
         steps: those that may be used; see `mien.evaluation.postprocess`.
     """
 
-    steps: tuple[Step, ...] = STEPS
+    steps: tuple[PostProcessingStep, ...] = STEPS
 
 
 class Reported(Settings):
@@ -163,6 +192,22 @@ class Reported(Settings):
     level: float | None = None
 
 
+class CardText(Settings):
+    """What only the maker of a trained model can say of it; see `mien.card.Card`.
+
+    Attributes:
+        description: a sentence or two; by default title, model and labels.
+        labels_source: where the labels come from.
+        dimensions_source: what a timeline says of its dimensions.
+        licence: of the weights.
+    """
+
+    description: str = ""
+    labels_source: str = ""
+    dimensions_source: str = ""
+    licence: str = "unknown"
+
+
 class Quick(Settings):
     """What `--quick` makes smaller.
 
@@ -171,7 +216,7 @@ class Quick(Settings):
         folds: how many.
         epochs: at most.
         models: labels of those that remain, None for all.
-        options: by name of a model, options that take the place of those of its entries.
+        options: by name of a model, options that take the place of those of its rows.
     """
 
     seeds: Seeds = (0,)
@@ -179,6 +224,16 @@ class Quick(Settings):
     epochs: int = 3
     models: tuple[str, ...] | None = None
     options: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+
+    @field_validator("options")
+    @classmethod
+    def _check_options(cls, options: Mapping[str, Options]) -> Mapping[str, Options]:
+        for model, own in options.items():
+            try:
+                check_options_of(model, own)
+            except ValidationError as error:
+                raise move_errors(error, (model,)) from error
+        return options
 
 
 class Comparison(Settings):
@@ -204,155 +259,70 @@ class Comparison(Settings):
     alternative: Literal["two-sided", "greater", "less"] = "two-sided"
 
 
-class Experiment(Settings):
-    """One table or figure.
+def check_options_of(model: str, options: Options) -> None:
+    """Check the options of a model where they are written.
 
-    Attributes:
-        name: of the file.
-        title: a line for the head of the table.
-        paper: which table or figure of which paper, or "none".
-        data: see `mien.datasets`.
-        models: the rows.
-        treatments: ways to train.
-        training: see `mien.training.Training`.
-        protocols: what is withheld when it is measured; see `mien.evaluation.protocols`.
-        metrics: what is measured.
-        seeds: of weights, order, noise.
-        post_processing: of the predictions, None for none.
-        reported: the paper's numbers.
-        comparisons: see `Comparison`.
-        figures: drawn beside those that protocols with levels always get: the ``confusion`` of each
-            model's answers, or the ``traces`` of sessions.
-        traced: clips of which traces are drawn; the first of the first fold where empty.
-        shown: labels of the models in curves, eight at most; the first eight where empty.
-        note: what a reader of the table has to know, sentences.
-        quick: see `Quick`.
+    Raises:
+        ValidationError: there is no such model, option or value; at the place of the option.
     """
+    try:
+        check_model_options(model, options)
+    except MienError as error:
+        place = next(((name,) for name in options if repr(name) in error.problem), ())
+        raise error_at(place, str(error)) from error
 
-    name: str
-    title: str
-    paper: str
-    data: AnyDataSet
-    training: Training = Training()  # before the models, which are checked against it
-    models: Annotated[tuple[ModelEntry, ...], Field(min_length=1)]
-    treatments: Annotated[tuple[Treatment, ...], Field(min_length=1)] = (Treatment(label="none"),)
-    protocols: Annotated[tuple[AnyProtocol, ...], Field(min_length=1)]
-    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)]
-    seeds: Seeds = (0, 1, 2)
-    post_processing: PostProcessing | None = None
-    reported: tuple[Reported, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
-    figures: tuple[Literal["confusion", "traces"], ...] = ()
-    traced: tuple[str, ...] = ()
-    shown: Annotated[tuple[str, ...], Field(max_length=8)] = ()
-    note: str = ""
-    quick: Quick = Quick()
 
-    @field_validator("training")
-    @classmethod
-    def _selectable(cls, training: Training) -> Training:
-        _metric(training.select)
-        return training
+def error_at(place: Place, message: str) -> ValidationError:
+    """Make an error that has a place below that of the field which is being checked."""
+    problem = InitErrorDetails(
+        type=PydanticCustomError("setting", "{message}", {"message": message}),
+        loc=place,
+        input=None,
+    )
+    return ValidationError.from_exception_data("settings", [problem])
 
-    @field_validator("models")
-    @classmethod
-    def _trainable(
-        cls, models: tuple[ModelEntry, ...], info: ValidationInfo
-    ) -> tuple[ModelEntry, ...]:
-        _unique("model", [entry.called for entry in models])
-        for entry in models if "training" in info.data else ():
-            try:
-                Training.model_validate(_merged(info.data["training"], entry.training))
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(map(str, first["loc"]))
-                raise ValueError(f"{entry.called}: training.{place}: {first['msg']}") from error
-        return models
 
-    @field_validator("treatments")
-    @classmethod
-    def _treatable(cls, treatments: tuple[Treatment, ...]) -> tuple[Treatment, ...]:
-        labels = [treatment.label for treatment in treatments]
-        _unique("treatment", labels)
-        for treatment in treatments:
-            after = treatment.hide_important and treatment.hide_important.after
-            _among("treatment", (after,) if after else (), labels)
-        return treatments
-
-    @field_validator("protocols")
-    @classmethod
-    def _tellable(cls, protocols: tuple[AnyProtocol, ...]) -> tuple[AnyProtocol, ...]:
-        _unique("protocol", [protocol.name for protocol in protocols])
-        return protocols
-
-    @field_validator("traced")
-    @classmethod
-    def _drawn(cls, traced: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if traced and "traces" not in info.data.get("figures", ()):
-            raise ValueError("clips are traced, but figures do not name traces")
-        return traced
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Experiment:
-        labels = [entry.called for entry in self.models]
-        treatments = [treatment.label for treatment in self.treatments]
-        protocols = [protocol.name for protocol in self.protocols]
-        for entry in self.models:
-            _among("treatment", entry.treatments or (), treatments)
-        for number in self.reported:
-            _among("model", (number.model,), labels)
-            _among("treatment", (number.treatment,) if number.treatment else (), treatments)
-        for comparison in self.comparisons:
-            if comparison.by != "condition":
-                known = labels if comparison.by == "model" else treatments
-                _among(comparison.by, (comparison.against,), known)
-            _among("protocol", (comparison.protocol,), protocols)
-            _among("metric", (comparison.metric.partition("/")[0],), list(self.metrics))
-        _among("model", (*(self.quick.models or ()), *self.shown), labels)
-        return self
-
-    def training_of(self, entry: ModelEntry) -> Training:
-        """The training settings of one model."""
-        return Training.model_validate(_merged(self.training, entry.training))
-
-    def quickly(self) -> Experiment:
-        """The same, small enough to be tried out."""
-        quick, kept = self.quick, self.quick.models
-        epochs = min(self.training.epochs, quick.epochs)
-        models = [m.quickly(quick, epochs) for m in self.models if kept is None or m.called in kept]
-        labels = {model.called for model in models}
-        return self.model_copy(
-            update={
-                "models": tuple(models),
-                "seeds": quick.seeds,
-                "data": self.data.model_copy(update={"folds": quick.folds}),
-                "training": self.training.model_copy(update={"epochs": epochs}),
-                "reported": tuple(r for r in self.reported if r.model in labels),
-                "comparisons": tuple(
-                    c for c in self.comparisons if c.by != "model" or c.against in labels
-                ),
-            }
+def move_errors(error: ValidationError, place: Place) -> ValidationError:
+    """Put a place in front of those of all problems of an error."""
+    problems = [
+        InitErrorDetails(
+            type=PydanticCustomError("setting", "{message}", {"message": problem["msg"]}),
+            loc=(*place, *problem["loc"]),
+            input=problem["input"],
         )
+        for problem in error.errors()
+    ]
+    return ValidationError.from_exception_data(error.title, problems)
 
 
-def _merged(training: Training, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with some of them changed, one level deep."""
-    out = training.model_dump()
-    for key, value in changes.items():
-        inner = out.get(key)
-        out[key] = (
-            {**inner, **value} if isinstance(inner, dict) and isinstance(value, Mapping) else value
-        )
-    return out
+def check_unique(what: str, labels: Iterable[str]) -> None:
+    """Check that no label comes twice.
+
+    Raises:
+        ValueError: one does.
+    """
+    seen = set()
+    for label in labels:
+        if label in seen:
+            raise ValueError(f"two entries have the {what} label {label}")
+        seen.add(label)
 
 
-def _unique(what: str, labels: Sequence[str]) -> None:
-    twice = sorted({label for label in labels if labels.count(label) > 1})
-    if twice:
-        raise ValueError(f"two entries have the {what} label {twice[0]}")
+def check_among(what: str, labels: Iterable[str], known: Iterable[str]) -> None:
+    """Check that labels are known.
 
-
-def _among(what: str, labels: Iterable[str], known: Sequence[str]) -> None:
+    Raises:
+        ValueError: one is not.
+    """
+    known = list(known)
     for label in labels:
         if label not in known:
-            raise ValueError(f"no {what} is labelled {label}; choose from {list(known)}")
+            raise ValueError(f"no {what} is labelled {label}; choose from {known}")
+
+
+def _explain(check: Callable[[], object]) -> None:
+    """Turn an error of mien into one that pydantic gives a place."""
+    try:
+        check()
+    except MienError as error:
+        raise ValueError(str(error)) from error

@@ -9,19 +9,19 @@ import pandas as pd
 
 from mien.evaluation.measures import METRICS
 from mien.evaluation.protocols import EVERYTHING, MEAN
-from mien.evaluation.statistics import summarize
+from mien.evaluation.statistics import CORRECTED, summarize
 from mien.experiments.comparisons import SEEDS, WITHIN, Tested
-from mien.experiments.spec import Comparison, Experiment, Reported
+from mien.experiments.experiment import Experiment
+from mien.experiments.spec import Comparison, Reported
 
 KEYS = ["model", "treatment", "protocol", "condition", "level", "metric"]
-MADE_UP = "made up, to try the experiment out; the numbers mean nothing."
 MOST_NAMES = 4  # dimensions that get tables of their own on the page
 _BOOTSTRAP_SEED = 0
 _CONDITIONS_FIRST = (EVERYTHING, "as recorded", "audio", "video", "physiology")
 
 
-def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
-    """Runs put together, one row for each model, treatment, condition, level and metric.
+def summarise_runs(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
+    """Put runs together, one row for each model, treatment, condition, level and metric.
 
     Returns:
         `KEYS`, then ``runs``, ``mean``, ``deviation`` over runs, ``low`` and ``high`` of the 95 %
@@ -30,7 +30,7 @@ def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     many = results["fold"].nunique() > 1
-    labels = [entry.called for entry in experiment.models]
+    labels = [model.name for model in experiment.models]
     treatments = [treatment.label for treatment in experiment.treatments]
     results = results.sort_values(
         ["treatment", "model"],
@@ -43,16 +43,16 @@ def summary(experiment: Experiment, results: pd.DataFrame) -> pd.DataFrame:
         if len(known):
             owners = list(known["fold"]) if many else None
             found = summarize(known["value"], seed=_BOOTSTRAP_SEED, people=owners)
-            row |= {"runs": found.count, "mean": found.mean, "deviation": found.deviation}
+            row |= {"runs": found.count, "mean": found.mean, "deviation": found.std}
             row |= {"low": found.low, "high": found.high}
         else:
             row |= {"runs": 0, **dict.fromkeys(("mean", "deviation", "low", "high"), math.nan)}
-        row["paper"] = _paper(experiment.reported, row)
+        row["paper"] = _find_paper(experiment.reported, row)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
+def _find_paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
     for number in reported:
         level = row["level"]
         alike = (
@@ -68,28 +68,28 @@ def _paper(reported: Sequence[Reported], row: dict[str, object]) -> float:
     return math.nan
 
 
-def markdown(
+def write_page(
     experiment: Experiment,
     results: pd.DataFrame,
     table: pd.DataFrame,
     tests: Tested,
     *,
     command: str,
+    data: str,
     planned: int | None = None,
-    made_up: bool = False,
 ) -> str:
-    """The whole page of an experiment.
+    """Write the whole page of an experiment, in Markdown.
 
     Args:
         experiment: what was run.
         results: of `mien.experiments.runner.collect`.
-        table: their `summary`.
-        tests: of `mien.experiments.comparisons.all_tested`.
+        table: of `summarise_runs`.
+        tests: of `mien.experiments.comparisons.run_comparisons`.
         command: by which it was run.
+        data: a sentence on the data.
         planned: runs that the experiment has; said where not all of them are done.
-        made_up: whether generated examples stood in for the data.
     """
-    parts = [f"# {experiment.title}", _head(experiment, results, command, made_up)]
+    parts = [f"# {experiment.title}", _write_head(experiment, results, command, data)]
     finished = len(results[["model", "treatment", "fold", "seed"]].drop_duplicates())
     if planned is not None and finished < planned:
         parts.append(
@@ -102,19 +102,18 @@ def markdown(
     for (protocol, metric), group in table.groupby(["protocol", "metric"], sort=False):
         if crowded and metric in single:
             continue
-        parts.append(f"## {protocol}: {_titled(str(metric))}")
+        parts.append(f"## {protocol}: {_format_title(str(metric))}")
         leveled = group["level"].notna()
         if (~leveled).any():
-            parts.append(_by_condition(group[~leveled]))
+            parts.append(_tabulate_conditions(group[~leveled]))
         if leveled.any():
-            parts.append(_by_level(group[leveled]))
-    parts += [_compared(asked, found) for asked, found in tests]
+            parts.append(_tabulate_levels(group[leveled]))
+    parts += [_tabulate_comparison(asked, found) for asked, found in tests]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: bool) -> str:
+def _write_head(experiment: Experiment, results: pd.DataFrame, command: str, data: str) -> str:
     folds, seeds = results["fold"].nunique(), results["seed"].nunique()
-    data = MADE_UP if made_up else experiment.data.note
     lines = [
         "No paper has this table." if experiment.paper == "none" else f"Paper: {experiment.paper}.",
         f"Data: {data}",
@@ -129,7 +128,7 @@ def _head(experiment: Experiment, results: pd.DataFrame, command: str, made_up: 
     return "\n\n".join(line for line in lines if line)
 
 
-def _titled(metric: str) -> str:
+def _format_title(metric: str) -> str:
     name, _, of = metric.partition("/")
     known = METRICS.get(name)
     arrow = (
@@ -141,34 +140,34 @@ def _titled(metric: str) -> str:
     return f"{title}{' of ' + of if of else ''}{arrow}"
 
 
-def _by_condition(group: pd.DataFrame) -> str:
+def _tabulate_conditions(group: pd.DataFrame) -> str:
     conditions = list(dict.fromkeys(group["condition"]))
-    conditions.sort(key=_place)
+    conditions.sort(key=_rank_condition)
     rows = []
     for (treatment, model), cells in group.groupby(["treatment", "model"], sort=False):
         by = {row["condition"]: row for _, row in cells.iterrows()}
-        said = [_cell(by[c]) if c in by else "–" for c in conditions]
+        said = [_format_cell(by[c]) if c in by else "–" for c in conditions]
         rows.append([str(treatment), str(model), *said])
-    return _table(["treatment", "model", *conditions], rows)
+    return _format_table(["treatment", "model", *conditions], rows)
 
 
-def _place(condition: str) -> tuple[int, str]:
+def _rank_condition(condition: str) -> tuple[int, str]:
     if condition in _CONDITIONS_FIRST:
         return _CONDITIONS_FIRST.index(condition), ""
     return (len(_CONDITIONS_FIRST) + (condition == MEAN), condition if condition != MEAN else "")
 
 
-def _by_level(group: pd.DataFrame) -> str:
+def _tabulate_levels(group: pd.DataFrame) -> str:
     levels = sorted(set(group["level"]))
     rows = []
     for keys, cells in group.groupby(["condition", "treatment", "model"], sort=False):
         by = {row["level"]: row for _, row in cells.iterrows()}
-        said = [_cell(by[level], spread=False) if level in by else "–" for level in levels]
+        said = [_format_cell(by[level], spread=False) if level in by else "–" for level in levels]
         rows.append([*map(str, keys), *said])
-    return _table(["condition", "treatment", "model", *(f"{x:g}" for x in levels)], rows)
+    return _format_table(["condition", "treatment", "model", *(f"{x:g}" for x in levels)], rows)
 
 
-def _cell(row: pd.Series, *, spread: bool = True) -> str:
+def _format_cell(row: pd.Series, *, spread: bool = True) -> str:
     if not row["runs"]:
         return "–"
     text = f"{row['mean']:.3f}"
@@ -177,9 +176,9 @@ def _cell(row: pd.Series, *, spread: bool = True) -> str:
     return text if math.isnan(row["paper"]) else f"{text} [{row['paper']:.3f}]"
 
 
-def _compared(comparison: Comparison, tests: pd.DataFrame) -> str:
+def _tabulate_comparison(comparison: Comparison, tests: pd.DataFrame) -> str:
     """One comparison as a table of the page."""
-    what = _titled(comparison.metric)
+    what = _format_title(comparison.metric)
     what += "" if comparison.by == "condition" else f", {comparison.condition}"
     what += "" if comparison.level is None else f", {comparison.level:g}"
     title = f"## Comparison by {comparison.by}: {what}"
@@ -193,15 +192,28 @@ def _compared(comparison: Comparison, tests: pd.DataFrame) -> str:
         for _, row in tests.iterrows()
     ]
     columns = [*within, comparison.by, "against", "pairs", "difference", "t", "p", "p (Holm)"]
-    said = (
-        f"Paired t-tests over {tests['of'].iloc[0]}, {comparison.alternative}; Holm-Bonferroni "
-        f"over all {len(tests)} tests of this table."
+    return f"{title}\n\n{_describe_tests(comparison, tests)}\n\n{_format_table(columns, rows)}"
+
+
+def _describe_tests(comparison: Comparison, tests: pd.DataFrame) -> str:
+    """Say which test it was and what it speaks for."""
+    of = tests["of"].iloc[0]
+    corrected = tests["test"].iloc[0] == CORRECTED
+    kind = (
+        "Corrected resampled t-tests (Nadeau and Bengio 2003), for test people come back in "
+        "several folds,"
+        if corrected
+        else "Paired t-tests"
     )
-    if tests["of"].iloc[0] == SEEDS:
+    said = (
+        f"{kind} over {of}, {comparison.alternative}; Holm-Bonferroni over all {len(tests)} tests "
+        "of this table."
+    )
+    if of == SEEDS:
         said += " They speak for other seeds, not for other people."
-    return f"{title}\n\n{said}\n\n{_table(columns, rows)}"
+    return said
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
