@@ -33,8 +33,28 @@ _LATE_START = 0.1  # of a step: a first row that begins so little before a step 
 _MOST_STEPS = 10_000_000
 
 
+class FileExtractor(Extractor):
+    """Base of what is read from a file of features beside each recording."""
+
+    source: ClassVar[Source] = "file"
+
+    def read(self, path: str | Path) -> Series:
+        """Read a file.
+
+        Args:
+            path: the file.
+
+        Returns:
+            Values ``(time, *shape)``.
+
+        Raises:
+            MienError: it cannot be read, or holds other features.
+        """
+        raise NotImplementedError
+
+
 @register_extractor("file")
-class FeatureFile(Extractor):
+class FeatureFile(FileExtractor):
     """Features from a file beside each recording; see the module docstring.
 
     Attributes:
@@ -47,7 +67,6 @@ class FeatureFile(Extractor):
     """
 
     edition: ClassVar[int] = 1
-    source: ClassVar[Source] = "file"
     columns: tuple[str, ...]
     hop: float
 

@@ -19,7 +19,7 @@ from mien.features.activity import ActivityNetwork
 from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor
 from mien.features.face_detector import FaceDetector
 from mien.features.face_encoder import FaceFerPlus
-from mien.features.files import FeatureFile
+from mien.features.files import FileExtractor
 from mien.features.hearing import Hearing
 from mien.features.looking import Looking, load_detector
 from mien.features.observation import Observation
@@ -125,7 +125,7 @@ class Reader(Closing):
                 known = {*self.extractors, *MODALITIES}
                 raise OptionError(f"no modality is called {name!r}", advice=nearest(name, known))
         sound = self._of(SoundExtractor)
-        hear = AUDIO not in without and (not sound or not sound <= {*without})
+        hear = AUDIO not in without and not sound <= {*without}
         unwanted = {*without} | (sound if AUDIO in without else set())
         unwanted |= self._of(FaceExtractor) if VIDEO in without else set()
         names = [name for name in self.extractors if name not in unwanted]
@@ -212,7 +212,7 @@ class Reader(Closing):
     ) -> None:
         for name, file in files.items():
             extractor = self.extractors.get(name)
-            if not isinstance(extractor, FeatureFile):
+            if not isinstance(extractor, FileExtractor):
                 raise OptionError(
                     f"{name} is not read from a file of features",
                     path=file,
