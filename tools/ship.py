@@ -31,7 +31,7 @@ LAW = (
     "emotion recognition is high-risk."
 )
 MEANING = (
-    "how much a stretch of face and voice resembles what actors did when they were asked to show an "
+    "how much a stretch resembles what actors did when they were asked to show an "
     "emotion, not what a person feels. People, languages and rooms that are unlike those of the "
     "data were not measured; nor was any group of people by skin colour, age or gender."
 )
