@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mien.experiments.comparisons import all_tested
+from mien.experiments.comparisons import run_comparisons
 from mien.experiments.loading import load_experiment
-from mien.experiments.tables import markdown, summary
+from mien.experiments.tables import summarise_runs, write_page
 
 TWO = """\
 title: Two
@@ -48,8 +48,10 @@ def results():
 
 
 def written(experiment, found):
-    tests = all_tested(experiment, found)
-    return markdown(experiment, found, summary(experiment, found), tests, command="none")
+    tests = run_comparisons(experiment, found)
+    return write_page(
+        experiment, found, summarise_runs(experiment, found), tests, command="none", data="Made."
+    )
 
 
 def page(tmp_path, protocol):
@@ -88,7 +90,7 @@ def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):
     for count, shown in ((4, 5), (5, 1)):
         names = ["ccc", *(f"ccc/{number}" for number in range(count))]
         many = pd.concat([results().assign(metric=name) for name in names])
-        table = summary(experiment, many[many["level"].isna()])
+        table = summarise_runs(experiment, many[many["level"].isna()])
         text = written(experiment, many[many["level"].isna()])
         assert text.count("## without_each") == shown
         assert set(table["metric"]) == set(names)

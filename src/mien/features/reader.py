@@ -19,7 +19,7 @@ from mien.features.activity import ActivityNetwork
 from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor
 from mien.features.face_detector import FaceDetector
 from mien.features.face_encoder import FaceFerPlus
-from mien.features.files import FeatureFile
+from mien.features.files import FileExtractor
 from mien.features.hearing import Hearing
 from mien.features.looking import Looking, load_detector
 from mien.features.observation import Observation
@@ -103,7 +103,7 @@ class Reader(Closing):
         """Decode a recording and let the extractors read it.
 
         Args:
-            path: the recording.
+            path: the recording; one of the files of features where there is none.
             without: modalities that are not read; ``audio`` and ``video`` also keep sound and
                 pictures from being decoded for anything else.
             channel: of the sound, counted from 1; the mean of all channels where None.
@@ -125,10 +125,12 @@ class Reader(Closing):
                 known = {*self.extractors, *MODALITIES}
                 raise OptionError(f"no modality is called {name!r}", advice=nearest(name, known))
         sound = self._of(SoundExtractor)
-        hear = AUDIO not in without and (not sound or not sound <= {*without})
+        hear = AUDIO not in without and not sound <= {*without}
         unwanted = {*without} | (sound if AUDIO in without else set())
         unwanted |= self._of(FaceExtractor) if VIDEO in without else set()
         names = [name for name in self.extractors if name not in unwanted]
+        if Path(path) in {Path(file) for file in (files or {}).values()}:  # there is no recording
+            names, hear = [name for name in names if name in (files or {})], False
         seen = self._observe(Path(path), names, hear, channel, through, files or {}, progress)
         try:
             _require_anything(seen)
@@ -210,7 +212,7 @@ class Reader(Closing):
     ) -> None:
         for name, file in files.items():
             extractor = self.extractors.get(name)
-            if not isinstance(extractor, FeatureFile):
+            if not isinstance(extractor, FileExtractor):
                 raise OptionError(
                     f"{name} is not read from a file of features",
                     path=file,

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.features.observation import FaceTrack, Observation
-from mien.features.voice import VOICE_HOP
+from mien.features.hearing import VOICED_HOP
+from mien.features.reader import Observation
+from mien.features.tracks import FaceTrack
 from mien.schema import VOICE_PERSON
 from mien.signals import Sequence, Signals
 
@@ -133,8 +134,8 @@ def _by_modality(
 
 def _voice_steps(seen: Observation, grid: Grid, count: int) -> Mask:
     voiced = np.flatnonzero(seen.voiced)
-    steps = grid.step_of((voiced + 0.5) * VOICE_HOP)
-    seconds = np.bincount(steps[steps < count], minlength=count) * VOICE_HOP
+    steps = grid.step_of((voiced + 0.5) * VOICED_HOP)
+    seconds = np.bincount(steps[steps < count], minlength=count) * VOICED_HOP
     return seconds >= min(LEAST_VOICE_S, grid.hop) - 1e-9
 
 
