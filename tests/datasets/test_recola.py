@@ -91,6 +91,11 @@ def test_only_ratings_that_are_learned_from_are_moved_by_the_delay(corpus, tmp_p
 
 def test_an_experiment_measures_on_the_ratings_as_published(corpus, tmp_path):
     places = Places(corpus.parent, tmp_path)
+    draw = np.random.default_rng(1)
+    for kind, width in (("audio", 88), ("video_geometric", 632)):  # those of AVEC 2016
+        for name in ("train_1", "dev_9"):
+            path = corpus / f"features_{kind}" / "arousal" / f"{name}.arff"
+            arff(path, [f"f{i}" for i in range(width)], draw.normal(size=(FRAMES, width)))
     experiment = load_shipped("ca_table2").shrink()
     experiment = experiment.model_copy(
         update={

@@ -8,7 +8,6 @@ from mien.experiments.loading import (
     list_parts,
     load_experiment,
     load_shipped,
-    read_recipe,
 )
 
 GOOD = """\

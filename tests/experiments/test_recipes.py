@@ -28,7 +28,7 @@ class Synthetic:
         return (Fold("synthetic", tuple(others), (second,), (first,)),)
 
     def further(self, places):
-        return {name: list for name in super().further(places)}
+        return dict.fromkeys(super().further(places), list)
 
     def variants(self, places):
         return {name: lambda: self.examples(places) for name in super().variants(places)}
