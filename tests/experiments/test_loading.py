@@ -118,7 +118,7 @@ def test_operations_are_checked_when_they_are_read(tmp_path):
 def test_shipped_experiments_are_found_by_name():
     assert "sfav_table2_ravdess" in list_experiments()
     assert load_shipped("sfav_table2_ravdess").name == "sfav_table2_ravdess"
-    with pytest.raises(OptionError, match="choose from"):
+    with pytest.raises(OptionError, match="did you mean sfav_table3_mosei"):
         load_shipped("sfav_table9")
 
 

@@ -229,8 +229,9 @@ def _evaluate_run(
         raise InputError(
             "holds no finished run", path=folder.path, advice="train the experiment first"
         )
-    run = reopen_run(folder, find_places(data))
     note = folder.require_note()
+    named = Path(str(note.data.get("path", "")))
+    run = reopen_run(folder, find_places(data, named.parent if named.is_absolute() else None))
     now = {**run.fingerprint(), _BASE: note.fingerprint.get(_BASE, "")}
     changes = list_changes({_BASE: "", **note.fingerprint}, now)
     if changes and not options.get("force"):
