@@ -55,7 +55,8 @@ class Reader(Closing):
 
     Faces are looked for at the smallest hop of the face extractors; one with a longer hop takes the
     first face of each person in each of its steps. What no extractor needs is neither decoded nor
-    loaded; the voice activity detector runs wherever sound is read.
+    loaded; the voice activity detector runs wherever sound is read. Where only files of features
+    are read, the recording is not opened.
 
     Args:
         extractors: by modality; `DEFAULT_EXTRACTORS` where None.
@@ -124,10 +125,10 @@ class Reader(Closing):
             if name not in self.extractors and name not in MODALITIES:
                 known = {*self.extractors, *MODALITIES}
                 raise OptionError(f"no modality is called {name!r}", advice=nearest(name, known))
-        sound = self._of(SoundExtractor)
-        hear = AUDIO not in without and not sound <= {*without}
+        sound, faces = self._of(SoundExtractor), self._of(FaceExtractor)
+        hear = AUDIO not in without and bool(sound - {*without} if sound else faces)
         unwanted = {*without} | (sound if AUDIO in without else set())
-        unwanted |= self._of(FaceExtractor) if VIDEO in without else set()
+        unwanted |= faces if VIDEO in without else set()
         names = [name for name in self.extractors if name not in unwanted]
         if Path(path) in {Path(file) for file in (files or {}).values()}:  # there is no recording
             names, hear = [name for name in names if name in (files or {})], False
