@@ -1,60 +1,53 @@
 """A trained model: one file that holds everything an answer depends on.
 
-A `.safetensors` file whose header carries, under the key ``mien``, one JSON object (`_Header`):
-architecture and options, task, the extractor of each modality with settings and version, what is
-done with a person's offset, calibration, and a card. Its tensors are the weights (``model.…``) and
-the standardisation (``standard.…``). Nothing in it is executed.
+Architecture and options, weights, task, the extractor of each modality with settings and version,
+standardisation, what is done with a person's offset, calibration, and a card. `mien.model_file`
+knows how they lie in the file.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors.torch import save
 from torch import Tensor
 
-from mien import weights
+from mien import schema, weights
 from mien.card import Card
 from mien.datasets import Example
-from mien.errors import InputError, MienError, ModelFileError, OptionError
+from mien.errors import InputError, MienError, ModelFileError, OptionError, PluginError
 from mien.features.extractor import Extractor, load_extractor
-from mien.formats.atomic import write_atomically
-from mien.models import MODELS, Model, Prediction, Task, create_model, predict_in_windows
+from mien.layers.time import grid_of
+from mien.model_file import (
+    DEFAULT_WINDOW_S,
+    Header,
+    Offset,
+    check_fit,
+    is_trained_model,
+    read_header,
+    read_model,
+    write_model_file,
+)
+from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
 from mien.registry import nearest
-from mien.signals import Signals, as_signals
+from mien.signals import Sequence, Signals, as_signals
 from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
-from mien.weights.archive import read_metadata, read_tensors
 
-FORMAT = 1
+__all__ = [
+    "DEFAULT_WINDOW_S",
+    "SUFFIX",
+    "TrainedModel",
+    "find_model",
+    "list_trained",
+    "load_model",
+    "read_card",
+]
+
 MOST_FRAMES = 1500  # steps that a model per frame is shown at once where its file says no number
 SUFFIX = ".safetensors"
-DEFAULT_WINDOW_S = 3.0
-_HEADER = "mien"
-_MODEL, _STANDARD = "model.", "standard."
-Offset = Literal["none", "person"]
-
-
-class _Header(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    format: int
-    architecture: str
-    plugin: str = ""
-    options: dict[str, Any] = {}
-    modalities: dict[str, Annotated[int, Field(ge=1)]]
-    task: dict[str, Any]
-    extractors: dict[str, dict[str, Any]]
-    offset: Offset = "none"
-    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    window: float | None = Field(default=DEFAULT_WINDOW_S, gt=0, allow_inf_nan=False)
-    frame_window: int | None = Field(default=None, ge=2)
-    card: Card = Card()
 
 
 @dataclass(frozen=True)
@@ -77,6 +70,11 @@ class TrainedModel:
         card: what people have to know of it.
         name: what it is called: its file's name without the suffix, or that of a shipped model.
 
+    Raises:
+        OptionError: the parts do not fit each other, or names of labels, dimensions and modalities
+            cannot stand in one table (`mien.schema.check_names`).
+        ModelFileError: an extractor is not installed, or of another version.
+
     Example:
         >>> import mien, torch
         >>> model = mien.load_model("default")
@@ -96,6 +94,12 @@ class TrainedModel:
     frame_window: int | None = None
     card: Card = field(default_factory=Card)
     name: str = "model"
+
+    def __post_init__(self) -> None:
+        names = self.task.names
+        labels, dimensions = (names, ()) if self.task.kind == "categories" else ((), names)
+        schema.check_names(labels, dimensions, self.model.modalities)
+        check_fit(self.model, self.load_extractors(), self.standardisation)
 
     @property
     def task(self) -> Task:
@@ -120,7 +124,7 @@ class TrainedModel:
             offset: of the person; where None, each item of the batch is taken for all that is known
                 of its person. Not looked at unless the model takes offsets off.
         """
-        known = self._known(as_signals(signals, hop=self._hops()))
+        known = self._known(signals)
         if self.offset == "person":
             known = offset.apply_to(known) if offset is not None else _by_item(known)
         return self.standardisation.apply_to(known)
@@ -168,15 +172,14 @@ class TrainedModel:
             half: round weights to half precision, for a file of half the size.
 
         Raises:
-            OutputError: it could not be written.
+            OutputError: it could not be written, or a weight is not finite.
         """
-        header = _Header(
-            format=FORMAT,
+        header = Header(
             architecture=self.architecture,
             plugin=MODELS.origin(self.architecture),
             options=dict(self.options),
             modalities=dict(self.model.modalities),
-            task=self.task.as_dict(),
+            task=dict(self.task.as_dict()),
             extractors={name: dict(spec) for name, spec in self.extractors.items()},
             offset=self.offset,
             temperature=self.temperature,
@@ -184,34 +187,56 @@ class TrainedModel:
             frame_window=self.frame_window,
             card=self.card,
         )
-        tensors = {f"{_MODEL}{n}": t for n, t in self.model.state_dict().items()}
-        tensors |= {f"{_STANDARD}{n}": t for n, t in self.standardisation.packed().items()}
-        kept = {n: _as_kept(t, half and n.startswith(_MODEL)) for n, t in tensors.items()}
-        content = save(kept, metadata={_HEADER: header.model_dump_json()})
-        write_atomically(Path(path), lambda file: file.write(content))
+        used = _select(self.standardisation, self.model.modalities)
+        write_model_file(Path(path), header, self.model, used, half=half)
 
     def _answer(self, prepared: Signals) -> Prediction:
-        if self.task.per == "clip":
-            return cast(Prediction, self.model(prepared))
+        try:
+            prediction = self._run(prepared)
+        except MienError:
+            raise
+        except Exception as error:
+            if not (origin := MODELS.origin(self.architecture)):
+                raise
+            raise PluginError(
+                f"the model {self.architecture} raised {type(error).__name__}: {error}",
+                path=origin,
+                advice="mend it",
+            ) from error
+        axes = 2 if self.task.per == "clip" else 3
+        if prediction.scores.ndim != axes or prediction.scores.shape[-1] != len(self.task.names):
+            raise PluginError(
+                f"the model {self.architecture} gave scores of shape "
+                f"{tuple(prediction.scores.shape)} for {len(self.task.names)} names per "
+                f"{self.task.per}",
+                path=MODELS.origin(self.architecture) or None,
+                advice="mend it",
+            )
+        return prediction
+
+    def _run(self, prepared: Signals) -> Prediction:
         window = self.frame_window
-        if window is None:
-            steps = max(s.valid.shape[1] for s in prepared.values()) if prepared else 0
-            if steps <= MOST_FRAMES:
-                return cast(Prediction, self.model(prepared))
-            window = MOST_FRAMES
+        known = list(prepared.values())
+        if self.task.per == "clip" or not known:
+            return self.model(prepared)
+        if window is None and grid_of(known)[1] <= MOST_FRAMES:
+            return self.model(prepared)
+        window = window or MOST_FRAMES
         return predict_in_windows(self.model, prepared, window, window // 2)
 
-    def _known(self, signals: Signals) -> Signals:
-        """Only the modalities that the model can use."""
-        return Signals({name: s for name, s in signals.items() if name in self.model.modalities})
-
-    def _hops(self) -> dict[str, float]:
-        return {name: float(spec["hop"]) for name, spec in self.extractors.items()}
+    def _known(self, signals: Signals | Mapping[str, Tensor]) -> Signals:
+        """Only the modalities that the model can use, with hops."""
+        if not isinstance(signals, Mapping):
+            return as_signals(signals)
+        known = {name: s for name, s in signals.items() if name in self.model.modalities}
+        if isinstance(signals, Signals):
+            return Signals({name: signals[name] for name in known})
+        return as_signals(known, hop={n: float(spec["hop"]) for n, spec in self.extractors.items()})
 
 
 def list_trained() -> tuple[str, ...]:
     """Return the names of the trained models that come with mien."""
-    return tuple(n for n, file in weights.trained().items() if _HEADER in read_metadata(file.path))
+    return tuple(n for n, file in weights.trained().items() if is_trained_model(file.path))
 
 
 def load_model(name_or_path: str | Path) -> TrainedModel:
@@ -228,27 +253,15 @@ def load_model(name_or_path: str | Path) -> TrainedModel:
         WeightError: a shipped file is not what it should be.
     """
     path = find_model(name_or_path)
-    header = _parse_header(path)
-    task = Task.from_dict(header.task)
-    try:
-        with torch.device("cpu"):
-            model = create_model(
-                header.architecture, task=task, modalities=header.modalities, **header.options
-            )
-    except MienError as error:
-        plugin = f"needs the plugin {header.plugin}: " if header.plugin else ""
-        advice = f"give it with --plugin {header.plugin}" if header.plugin else "upgrade mien"
-        raise ModelFileError(f"{plugin}{error.problem}", path=path, advice=advice) from error
-    tensors = read_tensors(path)
-    _fill(model, {n[len(_MODEL) :]: t for n, t in tensors.items() if n.startswith(_MODEL)}, path)
-    standard = {n[len(_STANDARD) :]: t for n, t in tensors.items() if n.startswith(_STANDARD)}
+    header = read_header(path)
+    model, standardisation = read_model(path, header)
     try:
         loaded = TrainedModel(
             header.architecture,
-            model.eval(),
+            model,
             header.extractors,
             header.options,
-            Standardisation.unpacked(standard),
+            standardisation,
             header.offset,
             header.temperature,
             header.window,
@@ -256,9 +269,10 @@ def load_model(name_or_path: str | Path) -> TrainedModel:
             header.card,
             path.stem,
         )
-        loaded.load_extractors()
-    except ModelFileError as error:
-        raise ModelFileError(error.problem, path=path, advice=error.advice) from error
+        _try_out(loaded)
+    except MienError as error:
+        advice = error.advice or "train it again"
+        raise ModelFileError(error.problem, path=path, advice=advice) from error
     return loaded
 
 
@@ -270,7 +284,7 @@ def read_card(name_or_path: str | Path) -> dict[str, Any]:
         InputError: there is no such file.
         ModelFileError: the file is no trained model that this mien can read.
     """
-    return _parse_header(find_model(name_or_path)).model_dump(mode="json")
+    return read_header(find_model(name_or_path)).model_dump(mode="json")
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -292,57 +306,38 @@ def find_model(name_or_path: str | Path) -> Path:
     raise OptionError(f"no trained model is called {text!r}", advice=nearest(text, list_trained()))
 
 
-def _parse_header(path: Path) -> _Header:
-    text = read_metadata(path).get(_HEADER)
-    if text is None:
-        raise ModelFileError(
-            "holds no trained model of mien",
-            path=path,
-            advice="give a file that `mien train … --out` wrote, or a name of `mien models`",
-        )
-    try:
-        said = json.loads(text)
-        version = said["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError("has a damaged header", path=path, advice="copy it again") from error
-    if version != FORMAT:
-        raise ModelFileError(
-            f"is of format {version}, this mien reads format {FORMAT}",
-            path=path,
-            advice="upgrade mien"
-            if isinstance(version, int) and version > FORMAT
-            else "train it again",
-        )
-    try:
-        return _Header.model_validate(said)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelFileError(
-            f"has a header in which {place} is wrong: {first['msg']}",
-            path=path,
-            advice="copy it again or train it again",
-        ) from error
+def _select(standardisation: Standardisation, names: Iterable[str]) -> Standardisation:
+    """Only some modalities."""
+    mean, deviation, basis = (
+        {name: by[name] for name in names if name in by}
+        for by in (standardisation.mean, standardisation.deviation, standardisation.basis)
+    )
+    return Standardisation(mean, deviation, basis)
 
 
-def _fill(model: Model, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put weights into a model; every one must be there, of the right shape, and no other."""
-    wanted = model.state_dict()
-    missing = sorted(set(wanted) - set(tensors))
-    unknown = sorted(set(tensors) - set(wanted))
-    other = sorted(n for n in set(wanted) & set(tensors) if wanted[n].shape != tensors[n].shape)
-    for what, names in (("lacks", missing), ("has unknown", unknown), ("has misshapen", other)):
-        if names:
-            some = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-            raise ModelFileError(
-                f"{what} weights: {some}", path=path, advice="copy it again or train it again"
+@torch.inference_mode()
+def _try_out(trained: TrainedModel) -> None:
+    """Let a model answer two steps of zeros, so that what does not fit shows before any recording.
+
+    Raises:
+        ModelFileError: it does not answer.
+    """
+    signals = Signals(
+        {
+            name: Sequence(
+                torch.zeros(1, 2, *extractor.shape), torch.ones(1, 2).bool(), extractor.hop
             )
-    model.load_state_dict({n: t.to(wanted[n].dtype) for n, t in tensors.items()})
-
-
-def _as_kept(tensor: Tensor, half: bool) -> Tensor:
-    kept = tensor.detach().cpu()
-    return (kept.half() if half and kept.is_floating_point() else kept).contiguous()
+            for name, extractor in trained.load_extractors().items()
+        }
+    )
+    try:
+        trained.predict(signals)
+    except Exception as error:  # a damaged file may break a model anywhere
+        problem = error.problem if isinstance(error, MienError) else repr(error)
+        raise ModelFileError(
+            f"holds a model that does not take what its extractors give: {problem}",
+            advice="train it again",
+        ) from error
 
 
 def _by_item(signals: Signals) -> Signals:

@@ -71,7 +71,9 @@ class JavaSed(RecordingsDataSet):
             that Java-SED's actors showed.
     """
 
-    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = tuple(EMOTION_CODES.values())
+    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = ordered(
+        tuple(EMOTION_CODES.values())
+    )
 
     @field_validator("emotions")
     @classmethod

@@ -2,34 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
-
 from mien.datasets.dataset import Shape
-from mien.features.extractor import Extractor, register_extractor
-
-
-@register_extractor("published")
-@dataclass(frozen=True)
-class PublishedFeatures(Extractor):
-    """Stands for features that a corpus gives out, so that a model of them can be saved.
-
-    Attributes:
-        corpus: whose.
-        features: numbers in a step.
-        hop: seconds of a step.
-    """
-
-    source: ClassVar[Literal["sound", "face", "file"]] = "file"
-
-    corpus: str
-    features: int
-    hop: float
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(features,)``."""
-        return (self.features,)
+from mien.features.extractor import Extractor
+from mien.features.published import PublishedFeatures
 
 
 def published_extractors(corpus: str, shape: Shape) -> dict[str, Extractor]:

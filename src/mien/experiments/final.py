@@ -149,7 +149,7 @@ def _write_card(
         licence=provenance.licence or experiment.card.licence,
         metrics=summarise_folds(results),
         how=f"Cross-validated over {folds} {_plural('fold', folds)} and {seeds} "
-        f"{_plural('seed', seeds)}, divided by person where people are known; means and population "
+        f"{_plural('seed', seeds)}, divided by person where people are known; means and sample "
         "standard deviations are over these runs. The file itself was then fitted on everybody, "
         f"for {everybody.training.epochs} epochs, so no figure is of the file itself.",
         command=provenance.command,
@@ -173,7 +173,7 @@ def summarise_folds(results: pd.DataFrame) -> tuple[Measured, ...]:
                     condition=str(condition),
                     metric=str(metric),
                     mean=float(values.mean()),
-                    deviation=float(values.std(ddof=0)),
+                    deviation=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
                     count=len(values),
                     level=_number_or_none(level),
                 )

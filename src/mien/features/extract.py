@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mien.errors import OptionError
-from mien.features.extractor import Extractor
+from mien.features.extractor import Extractor, load_extractor
 from mien.features.reader import Reader
 from mien.features.series import Series
 from mien.signals import Sequence, Signals
@@ -16,7 +17,7 @@ from mien.signals import Sequence, Signals
 
 def extract(
     path: str | Path,
-    extractors: Mapping[str, Extractor] | None = None,
+    extractors: Mapping[str, Extractor | Mapping[str, Any]] | None = None,
     *,
     start: float = 0.0,
     end: float | None = None,
@@ -30,7 +31,7 @@ def extract(
 
     Args:
         path: the recording.
-        extractors: by modality, as of a trained model; mien's default where None.
+        extractors: by modality, as `mien.TrainedModel.extractors`; mien's default where None.
         start: seconds at which the stretch begins.
         end: seconds at which it ends; the end of the recording where None.
         channel: of the sound, counted from 1; the mean of all channels where None.
@@ -43,6 +44,7 @@ def extract(
 
     Raises:
         OptionError: an option makes no sense, or the stretch is not within the recording.
+        ModelFileError: an extractor is not installed, or of another version.
         MienError: the recording cannot be used.
 
     Example:
@@ -56,7 +58,7 @@ def extract(
             f"a stretch from {start} to {end} s makes no sense", advice="start before the end"
         )
     with (
-        Reader(extractors) as reader,
+        Reader(_load(extractors)) as reader,
         reader.observe(path, without=without, channel=channel, files=files) as seen,
     ):
         series = seen.main_series()
@@ -66,6 +68,18 @@ def extract(
                 advice="begin earlier",
             )
     return to_signals({name: one.cut(start, end) for name, one in series.items()})
+
+
+def _load(
+    extractors: Mapping[str, Extractor | Mapping[str, Any]] | None,
+) -> dict[str, Extractor] | None:
+    """Extractors as they are, or as `Extractor.spec` describes them."""
+    if extractors is None:
+        return None
+    return {
+        name: one if isinstance(one, Extractor) else load_extractor(one)
+        for name, one in extractors.items()
+    }
 
 
 def to_signals(series: Mapping[str, Series]) -> Signals:

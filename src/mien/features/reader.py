@@ -19,7 +19,7 @@ from mien.features.activity import ActivityNetwork
 from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor
 from mien.features.face_detector import FaceDetector
 from mien.features.face_encoder import FaceFerPlus
-from mien.features.files import FeatureFile
+from mien.features.files import FileExtractor
 from mien.features.hearing import Hearing
 from mien.features.looking import Looking, load_detector
 from mien.features.observation import Observation
@@ -55,7 +55,8 @@ class Reader(Closing):
 
     Faces are looked for at the smallest hop of the face extractors; one with a longer hop takes the
     first face of each person in each of its steps. What no extractor needs is neither decoded nor
-    loaded; the voice activity detector runs wherever sound is read.
+    loaded; the voice activity detector runs wherever sound is read. Where only files of features
+    are read, the recording is not opened.
 
     Args:
         extractors: by modality; `DEFAULT_EXTRACTORS` where None.
@@ -103,7 +104,7 @@ class Reader(Closing):
         """Decode a recording and let the extractors read it.
 
         Args:
-            path: the recording.
+            path: the recording; one of the files of features where there is none.
             without: modalities that are not read; ``audio`` and ``video`` also keep sound and
                 pictures from being decoded for anything else.
             channel: of the sound, counted from 1; the mean of all channels where None.
@@ -124,11 +125,13 @@ class Reader(Closing):
             if name not in self.extractors and name not in MODALITIES:
                 known = {*self.extractors, *MODALITIES}
                 raise OptionError(f"no modality is called {name!r}", advice=nearest(name, known))
-        sound = self._of(SoundExtractor)
-        hear = AUDIO not in without and (not sound or not sound <= {*without})
+        sound, faces = self._of(SoundExtractor), self._of(FaceExtractor)
+        hear = AUDIO not in without and bool(sound - {*without} if sound else faces)
         unwanted = {*without} | (sound if AUDIO in without else set())
-        unwanted |= self._of(FaceExtractor) if VIDEO in without else set()
+        unwanted |= faces if VIDEO in without else set()
         names = [name for name in self.extractors if name not in unwanted]
+        if Path(path) in {Path(file) for file in (files or {}).values()}:  # there is no recording
+            names, hear = [name for name in names if name in (files or {})], False
         seen = self._observe(Path(path), names, hear, channel, through, files or {}, progress)
         try:
             _require_anything(seen)
@@ -210,7 +213,7 @@ class Reader(Closing):
     ) -> None:
         for name, file in files.items():
             extractor = self.extractors.get(name)
-            if not isinstance(extractor, FeatureFile):
+            if not isinstance(extractor, FileExtractor):
                 raise OptionError(
                     f"{name} is not read from a file of features",
                     path=file,

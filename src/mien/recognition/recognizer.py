@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien._closing import Closing
-from mien.errors import InputError, MienError, OptionError
+from mien.errors import MienError, OptionError
+from mien.features.extractor import Extractor
 from mien.features.reader import Observation, Reader
 from mien.media import Limits
 from mien.recognition.scoring import learn_offset, score
@@ -95,10 +96,11 @@ class Recognizer(Closing):
                 f"{self.trained.name} reads whole recordings, so it has no window",
                 advice="leave the window out",
             )
-        self.grid = Grid(max(window or self.trained.window or DEFAULT_WINDOW_S, hop), hop)
+        own = max(self.trained.window or DEFAULT_WINDOW_S, hop)
+        self.grid = Grid(own if window is None else window, hop)
         extractors = self.trained.load_extractors()
         self._files = dict(features or {})
-        self._check_features({n for n, e in extractors.items() if e.source == "file"})
+        self._check_features(extractors)
         self._reader = Reader(extractors, limits=limits)
 
     def close(self) -> None:
@@ -163,18 +165,28 @@ class Recognizer(Closing):
             )
         return frozenset(names)
 
-    def _check_features(self, needed: Collection[str]) -> None:
+    def _check_features(self, extractors: Mapping[str, Extractor]) -> None:
+        needed = {name for name, one in extractors.items() if one.source == "file"}
         for name in self._files:
             if name not in needed:
                 raise OptionError(
                     f"{self.trained.name} takes no file of {name} features",
                     advice=nearest(name, needed) if needed else "leave it out",
                 )
+        if needed == {*extractors} and not self._files:
+            name = min(needed)
+            raise OptionError(
+                f"{self.trained.name} was trained on {_origin_of(extractors[name])}, which cannot "
+                "be computed from a recording",
+                advice=f"give files: features={{{name!r}: '{{stem}}.npz'}}, or on the command line "
+                f"--features {name}={{stem}}.npz; where the recordings are these files themselves, "
+                f"{name}={{name}}",
+            )
 
     def _files_of(self, path: Path) -> dict[str, Path]:
         """The files of features of one recording; what is a template is filled in."""
         return {
-            name: path.parent / str(file).format(stem=path.stem, name=path.name)
+            name: path.parent / str(file).replace("{stem}", path.stem).replace("{name}", path.name)
             for name, file in self._files.items()
         }
 
@@ -182,14 +194,15 @@ class Recognizer(Closing):
         self, path: Path, withheld: frozenset[str], progress: Progress
     ) -> Observation | Analysis:
         try:
-            return self._reader.observe(
+            seen = self._reader.observe(
                 path, without=withheld, files=self._files_of(path), progress=progress
             )
         except MienError as error:
             return Analysis(path, error=error)
-        except (KeyError, IndexError) as error:
-            problem = InputError(f"a file of features cannot be named: {error}", path=path)
-            return Analysis(path, error=problem)
+        for name, extractor in self._reader.extractors.items():
+            if extractor.source == "file" and name not in {*self._files, *withheld}:
+                seen.warnings.append(f"no file of {name} features was given")
+        return seen
 
     def _analyze(
         self,
@@ -215,7 +228,7 @@ class Recognizer(Closing):
                 everything.append(seen)
                 if isinstance(seen, Observation):
                     open_files.enter_context(seen)
-                    main = main_person(find_people(seen, self.grid))
+                    main = main_person(seen, find_people(seen, self.grid))
                     learn_offset(shared, seen, main, self.grid)
                     seconds += float(main.anything.sum()) * self.grid.hop
             for seen in everything:
@@ -230,7 +243,7 @@ class Recognizer(Closing):
         self, seen: Observation, withheld: frozenset[str], shared: PersonOffset | None
     ) -> Timeline:
         people = find_people(seen, self.grid)
-        main = main_person(people)
+        main = main_person(seen, people)
         scores = []
         for person in people:
             own = self.baseline and person is main
@@ -246,3 +259,9 @@ class Recognizer(Closing):
         own = PersonOffset()
         learn_offset(own, seen, person, self.grid)
         return own
+
+
+def _origin_of(extractor: Extractor) -> str:
+    """Say whose the features of files are."""
+    corpus = extractor.settings.get("corpus")
+    return f"the features that {corpus} gives out" if corpus else "files of features"

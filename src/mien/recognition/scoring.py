@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mien.errors import ModelFileError
 from mien.features.reader import Observation
 from mien.layers.time import grid_of
 from mien.models import Prediction
@@ -40,8 +41,11 @@ def score(
         offset: what is known of the person, for a model that takes offsets off.
 
     Returns:
-        ``(rows, names)``: probabilities of categories, values of dimensions within their range; NaN
-        where nothing was observed.
+        ``(rows, names)``: probabilities of categories, or values of dimensions as the model gives
+        them; NaN where nothing was observed.
+
+    Raises:
+        ModelFileError: the model answered with what is no number.
     """
     if trained.task.per == "frame":
         scores = _score_frames(trained, seen, person, grid, offset)
@@ -77,7 +81,7 @@ def iterate_windows(
 
 
 def learn_offset(offset: PersonOffset, seen: Observation, person: Person, grid: Grid) -> None:
-    """Add what one recording tells of a person."""
+    """Add what the whole of one recording tells of a person."""
     offset.add(cut_whole(seen, person, grid))
 
 
@@ -95,27 +99,30 @@ def _score_frames(
         return scores
     frames = _values(trained, trained.predict(signals, offset))[0]
     hop, _ = grid_of(known)
-    steps = grid.step_of((np.arange(len(frames)) + 0.5) * hop) - person.steps[0]
-    used = (steps >= 0) & (steps < len(person.steps)) & ~np.isnan(frames).any(axis=1)
+    return _average_frames(frames, hop, person.steps, grid)
+
+
+def _average_frames(frames: Scores, hop: float, rows: NDArray[np.int64], grid: Grid) -> Scores:
+    """Average the frames whose middle lies in each step; where none does, the step is in one."""
+    scores = frames[grid.middle_frames(rows, hop, len(frames))]
+    steps = grid.step_of((np.arange(len(frames)) + 0.5) * hop) - rows[0]
+    used = (steps >= 0) & (steps < len(rows)) & ~np.isnan(frames).any(axis=1)
     sums = np.zeros_like(scores)
     np.add.at(sums, steps[used], frames[used])
-    count = np.bincount(steps[used], minlength=len(scores))
+    count = np.bincount(steps[used], minlength=len(rows))
     scores[count > 0] = sums[count > 0] / count[count > 0, None]
-    return _hold(scores, count > 0, hop / grid.hop)
-
-
-def _hold(scores: Scores, known: NDArray[np.bool_], ratio: float) -> Scores:
-    """Where frames are longer than steps, a step without a middle takes the frame before it."""
-    if ratio <= 1:
-        return scores
-    last = np.maximum.accumulate(np.where(known, np.arange(len(scores)), -1))
-    near = (last >= 0) & (np.arange(len(scores)) - last < ratio + 1)
-    scores[near] = scores[last[near]]
     return scores
 
 
 def _values(trained: TrainedModel, prediction: Prediction) -> Scores:
-    task = trained.task
-    if task.kind == "categories":
-        return prediction.probabilities().double().numpy()
-    return prediction.scores.double().clamp(task.low, task.high).numpy()
+    """What a timeline says; NaN for frames that were not observed.
+
+    Raises:
+        ModelFileError: the model answered with what is no number.
+    """
+    task, scores = trained.task, prediction.scores.double()
+    if bool(scores.isinf().any()) or (task.per == "clip" and bool(scores.isnan().any())):
+        raise ModelFileError(
+            f"{trained.name} answered with numbers that are not finite", advice="train it again"
+        )
+    return (scores.softmax(dim=-1) if task.kind == "categories" else scores).numpy()

@@ -75,7 +75,7 @@ def describe(
             dimensions[name] = Dimension(source=source, low=low, high=high)
     elif schema.derivable(labels):
         dimensions = derived_from_labels()
-    held = [name for name, extractor in seen.extractors.items() if extractor.source == "file"]
+    held = list(seen.files)
     held += [AUDIO] if seen.probe is not None and seen.probe.audio is not None else []
     held += [VIDEO] if seen.probe is not None and seen.probe.video is not None else []
     faces = [name for name, extractor in seen.extractors.items() if extractor.source == "face"]
@@ -118,8 +118,9 @@ def _table(
         "start": person.steps * grid.hop,
         "end": np.minimum((person.steps + 1) * grid.hop, seen.duration),
     }
-    nothing = np.zeros(rows, dtype=bool)
-    table |= {name: person.observed.get(name, nothing) for name in metadata.modalities}
+    # What the model could make nothing of was not observed.
+    scored = ~np.isnan(scores).any(axis=1)
+    table |= {name: person.observed[name] & scored for name in metadata.modalities}
     if metadata.labels:
         table |= _categories(metadata.labels, scores)
         columns = dict(zip(metadata.labels, scores.T, strict=True))
@@ -134,7 +135,7 @@ def _table(
 
 def _categories(labels: Sequence[str], scores: NDArray[np.float64]) -> dict[str, object]:
     """Most probable label, its probability, and the probability of each."""
-    known = ~np.isnan(scores).any(axis=1)
+    known: NDArray[np.bool_] = np.isfinite(scores.sum(axis=1))
     best = np.where(known, np.nan_to_num(scores).argmax(axis=1), 0)
     confidence = np.where(known, scores[np.arange(len(best)), best], np.nan)
     emotion = pd.Series(np.array(labels, dtype=object)[best], dtype="string").where(known)

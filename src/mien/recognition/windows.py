@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.features.observation import FaceTrack, Observation
-from mien.features.voice import VOICE_HOP
+from mien.features.hearing import VOICED_HOP
+from mien.features.reader import Observation
+from mien.features.tracks import FaceTrack
 from mien.schema import VOICE_PERSON
-from mien.signals import Sequence, Signals
+from mien.signals import Sequence as Steps
+from mien.signals import Signals
 
 LEAST_VOICE_S = 0.1
 Mask = NDArray[np.bool_]
@@ -51,6 +53,11 @@ class Grid:
         steps: NDArray[np.int64] = np.floor(times / self.hop + 1e-9).astype(np.int64)
         return steps
 
+    def middle_frames(self, steps: NDArray[np.int64], hop: float, count: int) -> NDArray[np.int64]:
+        """Find the frame that spans the middle of each step, of so many frames of a hop."""
+        frames: NDArray[np.int64] = np.floor((steps + 0.5) * self.hop / hop + 1e-9).astype(np.int64)
+        return frames.clip(max=count - 1)
+
     def window_steps(self, step_s: float) -> int:
         """Count the steps of a modality in a window."""
         return max(1, round(self.window / step_s))
@@ -82,7 +89,8 @@ class Person:
     @property
     def anything(self) -> Mask:
         """``(n,)``: was any modality of theirs observed."""
-        return np.any(list(self.observed.values()), axis=0)
+        found: Mask = np.logical_or.reduce(list(self.observed.values()))
+        return found
 
 
 def find_people(seen: Observation, grid: Grid) -> list[Person]:
@@ -133,24 +141,25 @@ def _by_modality(
 
 def _voice_steps(seen: Observation, grid: Grid, count: int) -> Mask:
     voiced = np.flatnonzero(seen.voiced)
-    steps = grid.step_of((voiced + 0.5) * VOICE_HOP)
-    seconds = np.bincount(steps[steps < count], minlength=count) * VOICE_HOP
+    steps = grid.step_of((voiced + 0.5) * VOICED_HOP)
+    seconds = np.bincount(steps[steps < count], minlength=count) * VOICED_HOP
     return seconds >= min(LEAST_VOICE_S, grid.hop) - 1e-9
 
 
 def _file_steps(seen: Observation, grid: Grid, count: int) -> dict[str, Mask]:
     """Steps in which a file of features has anything, by modality."""
-    out = {}
+    found = {}
     for modality, extractor in seen.extractors.items():
         if extractor.source == "file":
             series = seen.series(modality, None)
             steps = grid.step_of((np.flatnonzero(series.valid) + 0.5) * series.hop)
-            out[modality] = np.bincount(steps[steps < count], minlength=count) > 0
+            found[modality] = np.bincount(steps[steps < count], minlength=count) > 0
             if series.hop > grid.hop:  # a step of the file spans several of the timeline
-                middles = (np.arange(count) + 0.5) * grid.hop
-                index = np.minimum((middles / series.hop).astype(int), len(series.valid) - 1)
-                out[modality] |= series.valid[index] & (middles < len(series.valid) * series.hop)
-    return out
+                every = np.arange(count)
+                inside = (every + 0.5) * grid.hop < len(series) * series.hop
+                spanning = grid.middle_frames(every, series.hop, len(series))
+                found[modality] |= series.valid[spanning] & inside
+    return found
 
 
 def _face_steps(track: FaceTrack, grid: Grid, count: int) -> Mask:
@@ -160,14 +169,9 @@ def _face_steps(track: FaceTrack, grid: Grid, count: int) -> Mask:
     return seen
 
 
-def main_person(people: list[Person]) -> Person:
-    """Find the person whose face was seen longest, of equals the one observed longest."""
-
-    def seen(person: Person) -> tuple[int, int]:
-        face = 0 if person.track is None else len(person.track.times)
-        return face, int(person.anything.sum())
-
-    return max(people, key=seen)
+def main_person(seen: Observation, people: Sequence[Person]) -> Person:
+    """Find the person whose features training would see: of the face that was seen most often."""
+    return next((one for one in people if one.track is seen.main_track), people[0])
 
 
 def average_faces(person: Person, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -196,19 +200,21 @@ def cut_windows(seen: Observation, person: Person, grid: Grid, rows: slice) -> S
         rows: which of the person's rows.
 
     Returns:
-        Signals whose batch is the rows. A modality that was not observed in the step itself is
-        masked in all of its window: what the neighbours say is context, not evidence.
+        Signals whose batch is the rows, of the modalities that were read. One that was not observed
+        in the step itself is masked in all of its window: what the neighbours say is context, not
+        evidence.
     """
     steps = person.steps[rows]
     sequences = {}
-    for modality, extractor in seen.extractors.items():
+    for modality in seen.modalities:
+        extractor = seen.extractors[modality]
         length = grid.window_steps(extractor.hop)
         starts = grid.window_starts(steps, extractor.hop)
         low, high = int(starts[0]), int(starts[-1]) + length
         values, valid = seen.read(modality, person.track, low, high)
         index = (starts - low)[:, None] + np.arange(length)
         there = person.observed[modality][rows]
-        sequences[modality] = Sequence(
+        sequences[modality] = Steps(
             torch.from_numpy(values[index]),
             torch.from_numpy(valid[index] & there[:, None]),
             extractor.hop,
@@ -219,12 +225,20 @@ def cut_windows(seen: Observation, person: Person, grid: Grid, rows: slice) -> S
 def cut_whole(seen: Observation, person: Person, grid: Grid) -> Signals:
     """Take everything that is known of a person, from the recording's start to its end.
 
-    Where several people are in the recording, sound and files count only in the steps that are
-    this person's.
+    Of one who is alone, these are the numbers of `mien.extract`. Where several people are in the
+    recording, sound and files count only in the steps that are this person's.
+
+    Args:
+        seen: where the features are.
+        person: whose.
+        grid: steps.
+
+    Returns:
+        Signals of batch one, of the modalities that were read.
     """
     sequences = {}
-    for modality, extractor in seen.extractors.items():
-        count = seen.steps(modality)
+    for modality in seen.modalities:
+        extractor, count = seen.extractors[modality], seen.steps(modality)
         values, valid = seen.read(modality, person.track, 0, count)
         if not person.alone:
             middles = (np.arange(count) + 0.5) * extractor.hop
@@ -232,7 +246,7 @@ def cut_whole(seen: Observation, person: Person, grid: Grid) -> Signals:
             inside = (step >= 0) & (step < len(person.steps))
             own = person.observed[modality]
             valid = valid & inside & own[np.clip(step, 0, len(own) - 1)]
-        sequences[modality] = Sequence(
+        sequences[modality] = Steps(
             torch.from_numpy(values)[None], torch.from_numpy(valid)[None], extractor.hop
         )
     return Signals(sequences)
