@@ -56,6 +56,7 @@ def test_a_table_becomes_a_model_a_page_and_figures(trained):
     assert {"mine.safetensors", "mine.md", "mine.csv"} <= names
     assert all((folder / path).exists() for path in report.files)
     assert {path.parent.name for path in report.files if path.suffix == ".md"} == {"mine"}
+    assert "mine_confusion_mater_none.svg" in names
     everything = report.table[report.table["condition"] == "everything"].set_index("metric")
     assert set(everything.index) == {"accuracy", "uar", "f1_macro"}
     assert everything.loc["accuracy", "runs"] == 3

@@ -262,7 +262,9 @@ class _ExperimentJob:
         if results.empty:
             return Report([], failures, results, skipped)
         files = []
-        if self.model_file is not None and len(finished) == len(runs):
+        whole = len(finished) == len(runs) and not self.run.get("so_far")
+        if self.model_file is not None and whole:
+            console.print("fitting on everybody")
             files.append(self._save_model(finished, results))
         table = summarise_runs(experiment, results)
         files += self._write(finished, results, table, planned=len(runs))
@@ -270,7 +272,8 @@ class _ExperimentJob:
 
     def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
         assert self.model_file is not None
-        fabric = None
+        hardware = self.run.get("hardware", ONE_CPU)
+        fabric = hardware.create_fabric() if hardware.devices == 1 else None
         provenance = Provenance(self.command, self.run.get("licence", ""))
         model = fit_on_everybody(
             runs, results, provenance, fabric, force=self.run.get("force", False)
