@@ -182,7 +182,7 @@ def train(
             f"{', '.join(asked)} cannot be given beside an experiment",
             advice="write it in the YAML, or train on a table of recordings",
         )
-    if file.suffix.lower() in RECIPE or file.exists():
+    if file.suffix.lower() in RECIPE or file.is_file():
         return _ExperimentJob(load_experiment(file), command, run, file.resolve().parent).finish()
     if str(path) in list_experiments():
         return _ExperimentJob(load_experiment(RECIPES / f"{path}.yaml"), command, run).finish()
