@@ -56,6 +56,7 @@ def test_a_table_becomes_a_model_a_page_and_figures(trained):
     assert {"mine.safetensors", "mine.md", "mine.csv"} <= names
     assert all((folder / path).exists() for path in report.files)
     assert {path.parent.name for path in report.files if path.suffix == ".md"} == {"mine"}
+    assert "mine_confusion_mater_none.svg" in names
     everything = report.table[report.table["condition"] == "everything"].set_index("metric")
     assert set(everything.index) == {"accuracy", "uar", "f1_macro"}
     assert everything.loc["accuracy", "runs"] == 3
@@ -128,7 +129,7 @@ def test_a_run_s_model_gives_the_run_s_scores(trained):
     pd.testing.assert_frame_equal(again, kept, check_exact=True, check_dtype=False)
 
 
-def test_changed_labels_train_again_and_say_so(study):
+def test_changed_labels_train_again_and_say_so(study, tmp_path):
     arguments = ("train", study, "--label", "mood", "--folds", 2, "--epochs", 2, "--workers", 1)
     told = invoke(*arguments)
     assert told.exit_code == 0, told.output
@@ -141,6 +142,8 @@ def test_changed_labels_train_again_and_say_so(study):
     with pytest.raises(InputError, match=r"labels changed since this run was trained.*--force"):
         mien.evaluate("runs/study/linear_probe/none/fold0-seed0")
     assert len(mien.evaluate("runs/study/linear_probe/none/fold0-seed0", force=True).table)
+    # A training that was stopped before the labels changed is not gone on with either.
+    (tmp_path / "runs/study/linear_probe/none/fold1-seed0/checkpoint.pt").write_bytes(b"old")
     told = invoke(*arguments)
     assert told.exit_code == 0, told.output
     assert "2 runs: labels changed since they were trained; trained again" in told.output
@@ -185,7 +188,9 @@ class Twin(mien.Model):
 
 @mien.register_dataset("lab_of_mine")
 class LabOfMine(DataSet):
-    note = "Synthetic."
+    @property
+    def note(self):
+        return "Synthetic."
     def shape(self):
         task = mien.Task("categories", ("calm", "tense"))
         return Shape(task, {"audio": (4,), "video": (3,)}, {"audio": 0.5, "video": 0.5},
@@ -218,6 +223,7 @@ def run_mien(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_plugin_s_model_and_data_are_trained_in_several_processes(plugin, tmp_path):
     common = ("train", "lab.yaml", "--data", ".", "--workers", "2", "--out", "twin.safetensors")
     done = run_mien(tmp_path, *common, "--plugin", plugin)
@@ -249,10 +255,14 @@ def test_options_are_checked_before_anything_is_computed(study, options, words):
         mien.train(study, label="mood", **options)
 
 
-def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path):
+def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("data: simulator\nmodels: [linear_probe]\n")
     with pytest.raises(OptionError, match="label cannot be given beside an experiment"):
         mien.train(tmp_path / "mine.yaml", label="mood")
+    (tmp_path / "simulator").mkdir()  # as a folder of tables may be called
+    report = mien.train("simulator", data=tmp_path, quick=True, so_far=True)
+    assert report.files == []
     with pytest.raises(InputError, match="neither a file nor an experiment"):
         mien.train("nothing")
 
