@@ -52,15 +52,17 @@ def tiny(name):
     return train_tiny(name, task, **changes)
 
 
-def run(*arguments, check=True):
+def run(*arguments, fails=False):
     paths = os.pathsep.join([*filter(None, sys.path), os.environ.get("PYTHONPATH", "")])
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
-        check=check,
+        check=False,
         env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
     )
+    assert bool(done.returncode) == fails, done.stderr
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +213,7 @@ folder, clip = sys.argv[1:]
 mien.load_plugin(f"{folder}/loudest.py")
 mien.load_plugin(f"{folder}/loudness.py")
 audio = create_extractor("loudness", gain=2.0)
-model = train_tiny("loudest", MOODS, {"audio": audio}, options={"width": 5}, name="mine")
+model = train_tiny("loudest", MOODS, {"audio": audio}, options={"width": 5})
 model.save(f"{folder}/mine.safetensors")
 mien.analyze(clip, model=model).save(f"{folder}/expected.parquet")
 """
@@ -224,26 +226,19 @@ def test_a_model_and_an_extractor_of_plugins_go_the_whole_road(java_clip, tmp_pa
     run("-c", TRAIN, tmp_path, java_clip)
     trained = tmp_path / "mine.safetensors"
 
-    def analyze(*plugins):
+    def analyze(*plugins, fails=False):
         options = [part for plugin in plugins for part in ("--plugin", plugin)]
         wanted = ("--model", trained, "--format", "parquet", "--out", tmp_path / "out")
-        return run("-m", "mien", "analyze", java_clip, *wanted, *options, check=False)
+        return run("-m", "mien", "analyze", java_clip, *wanted, *options, fails=fails)
 
-    lacking = analyze()
-    assert lacking.returncode
-    assert "needs the plugin" in lacking.stderr
-    assert "loudest.py" in lacking.stderr
-    lacking = analyze(model)
-    assert lacking.returncode
-    assert "needs the extractor 'loudness'" in lacking.stderr
-    assert "loudness.py" in lacking.stderr
-    complete = analyze(model, extractor)
-    assert complete.returncode == 0, complete.stderr
+    assert f"needs the plugin {model}" in analyze(fails=True)
+    said = analyze(model, fails=True)
+    assert "needs the extractor 'loudness'; load the plugin loudness.py" in said
+    analyze(model, extractor)
     (made,) = (tmp_path / "out").glob("*.parquet")
     found, expected = mien.read(made).frame, mien.read(tmp_path / "expected.parquet").frame
     assert found.equals(expected)
     assert found["p_glad"].notna().any()
     extractor.write_text(EXTRACTOR_PLUGIN.replace("1600", "800"))
-    changed = analyze(model, extractor)
-    assert changed.returncode
-    assert "another version of the extractor loudness" in changed.stderr
+    said = analyze(model, extractor, fails=True)
+    assert "another version of the extractor loudness" in said
