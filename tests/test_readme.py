@@ -232,7 +232,8 @@ FIGURES = {
 
 @TODO
 @pytest.mark.parametrize(
-    "name", ["default", "default_baseline", "sfav", "vavl", "mater", "mmte_ammtd", "cross_attention"]
+    "name",
+    ["default", "default_baseline", "sfav", "vavl", "mater", "mmte_ammtd", "cross_attention"],
 )
 def test_the_figures_of_a_trained_model_are_those_of_its_table(name):
     table = pd.read_csv(ROOT / "docs" / "results" / f"{name}.csv")
