@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mien.errors import OptionError
 from mien.features.hearing import VOICED_HOP
-from mien.features.observation import FaceTrack, Observation
+from mien.features.observation import Observation
 from mien.features.series import count_steps, find_steps
+from mien.features.tracks import FaceTrack
 from mien.schema import VOICE_PERSON
 from mien.signals import Sequence as Steps
 from mien.signals import Signals
