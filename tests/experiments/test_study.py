@@ -108,8 +108,9 @@ def test_a_model_is_measured_on_another_table(trained, tmp_path):
 
 def test_a_table_with_other_labels_is_refused(trained, tmp_path):
     path = write_study(tmp_path, "other")
-    write_rows(path, [row | {"mood": "bored"} for row in read_rows(path)])
-    with pytest.raises(FormatError):
+    first, *others = read_rows(path)
+    write_rows(path, [first | {"mood": "bored"}, *others])
+    with pytest.raises(FormatError, match="row 2, column mood: 'bored' is not among the labels"):
         mien.evaluate("mine.safetensors", data=path, label="mood")
     with pytest.raises(OptionError, match="--data"):
         mien.evaluate("mine.safetensors")
@@ -164,6 +165,30 @@ def test_force_trains_again(trained, monkeypatch):
 def test_dimensions_have_their_own_metrics(study):
     report = mien.train(study, label="energy", model="linear_probe", folds=3, **FAST)
     assert {"ccc", "pearson", "rmse"} <= set(report.table["metric"])
+
+
+def test_ratings_per_frame_train_a_model_per_frame(study, tmp_path):
+    rows = read_rows(study)
+    for number, row in enumerate(rows):
+        ratings = [{"time": step / 2, "arousal": np.sin(step + number)} for step in range(12)]
+        write_rows(tmp_path / f"ratings_{number}.csv", ratings)
+        row["ratings"] = f"ratings_{number}.csv"
+        del row["mood"], row["energy"]
+    write_rows(study, rows)
+    small = {"width": 8, "hidden": 8, "tcn_layers": 1, "layers": 1, "positions": 12}
+    report = mien.train(
+        study, model="mmte_fc", option=small, folds=2, out="frames.safetensors", **FAST
+    )
+    assert report.complete
+    assert any("traces" in path.name for path in report.files)
+    model = mien.load_model("frames.safetensors")
+    assert (model.task.names, model.task.per, model.window) == (("arousal",), "frame", None)
+    folder = tmp_path / "runs/frames/mmte_fc/none/fold0-seed0"
+    people = {*pd.read_parquet(folder / "predictions.parquet")["person"]}
+    write_rows(tmp_path / "tested.csv", [r for r in rows if f"study/{r['person']}" in people])
+    found = mien.evaluate(folder / "model.safetensors", data="tested.csv").table
+    kept = pd.read_csv(folder / "results.csv")
+    pd.testing.assert_frame_equal(found, kept, check_exact=True, check_dtype=False)
 
 
 PLUGIN = """
