@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,9 +11,17 @@ from safetensors.torch import load_file, save_file
 import mien
 from mien.card import Card
 from mien.datasets import Example
-from mien.errors import InputError, ModelFileError, NothingPresent, OptionError
+from mien.errors import (
+    InputError,
+    ModelFileError,
+    NothingPresent,
+    OptionError,
+    OutputError,
+    PluginError,
+)
+from mien.evaluation.predict import predict
 from mien.features.extractor import create_extractor
-from mien.models import Task, create_model
+from mien.models import MODELS, Task, create_model
 from mien.signals import Sequence, Signals
 from mien.trained import TrainedModel, list_trained, load_model, read_card
 from mien.training.standardisation import PersonOffset, Standardisation
@@ -50,7 +59,8 @@ def trained(**changes):
         "card": Card(description="a test", people=3),
         "name": "mine",
     }
-    return TrainedModel("concat", model, specs(), **(made | changes))
+    parts = {"architecture": "concat", "model": model, "extractors": specs()}
+    return TrainedModel(**(parts | made | changes))
 
 
 @pytest.fixture
@@ -147,6 +157,119 @@ def test_examples_of_a_person_share_an_offset():
     torch.testing.assert_close(prepared[0].signals["audio"].values, expected["audio"].values)
 
 
+@pytest.mark.parametrize("per", ["clip", "frame"])
+def test_an_evaluation_of_whole_recordings_says_the_same(per):
+    task = Task("categories", TASK.names, per)
+    torch.manual_seed(1)
+    model = create_model("concat", task=task, modalities=SIZES, hidden=8).eval()
+    made = trained(model=model, temperature=1.0)
+    whole = [signals(batch=1, seed=seed) for seed in range(2)]
+    target = torch.tensor(0) if per == "clip" else torch.zeros(12, dtype=torch.long)
+    examples = [Example(f"c{n}", f"p{n}", one, target) for n, one in enumerate(whole)]
+    scores = predict(made.model, made.prepare_examples(examples)).scores
+    for found, one in zip(scores, whole, strict=True):
+        torch.testing.assert_close(found, made.predict(one).scores[0], rtol=0, atol=1e-6)
+
+
+def test_long_recordings_are_shown_to_a_model_per_frame_in_windows():
+    task = Task("dimensions", ("stress",), "frame")
+    model = create_model("late_lstm", task=task, modalities={"audio": 10}).eval()
+    made = trained(architecture="late_lstm", model=model, extractors={"audio": specs()["audio"]})
+    whole, windows = replace(made, frame_window=None), replace(made, frame_window=4)
+    given = Signals({"audio": signals(batch=1)["audio"]})
+    assert windows.predict(given).scores.shape == whole.predict(given).scores.shape == (1, 12, 1)
+    assert not torch.allclose(windows.predict(given).scores, whole.predict(given).scores)
+
+
+def test_names_that_cannot_stand_in_one_table_are_refused():
+    for names in (("Glad", "glad"), ("glad", "two\nlines")):
+        task = Task("categories", names)
+        model = create_model("concat", task=task, modalities=SIZES, hidden=8)
+        with pytest.raises(OptionError, match=r"is called like the label|is no name of a label"):
+            trained(model=model)
+    task = Task("dimensions", ("confidence",))
+    model = create_model("concat", task=task, modalities=SIZES, hidden=8)
+    with pytest.raises(OptionError, match="'confidence' is called like the column"):
+        trained(model=model)
+
+
+def test_parts_that_do_not_fit_are_refused_when_they_are_put_together():
+    audio = {"audio": specs()["audio"]}
+    with pytest.raises(OptionError, match="no extractor gives video"):
+        trained(extractors=audio)
+    with pytest.raises(OptionError, match="the model knows no text"):
+        trained(extractors=specs() | {"text": specs()["audio"]})
+    other = specs() | {"audio": create_extractor("mfcc", count=11).spec()}
+    with pytest.raises(OptionError, match=r"mean of audio has the shape \(10,\)"):
+        trained(extractors=other)
+    with pytest.raises(OptionError, match="audio has 11 features, the model was made for 10"):
+        trained(extractors=other, standardisation=Standardisation())
+
+
+def test_weights_that_are_shared_are_written_twice(tmp_path):
+    model = create_model("concat", task=TASK, modalities=SIZES, hidden=8).eval()
+    model.register_buffer("twin", next(model.parameters()).data)
+    trained(model=model).save(tmp_path / "twin.safetensors")
+    with pytest.raises(ModelFileError, match="unknown weights: twin"):
+        load_model(tmp_path / "twin.safetensors")
+
+
+def test_weights_that_are_not_finite_are_not_written(tmp_path):
+    model = trained()
+    with torch.no_grad():
+        next(model.model.parameters())[0] = float("nan")
+    with pytest.raises(OutputError, match="not finite"):
+        model.save(tmp_path / "nan.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_beyond_half_precision_keeps_all_of_its_digits(tmp_path):
+    model = trained()
+    with torch.no_grad():
+        model.model.get_parameter(_first_name(model))[0] = 1e6
+    model.save(tmp_path / "half.safetensors", half=True)
+    kept = load_file(tmp_path / "half.safetensors")
+    kinds = {name: t.dtype for name, t in kept.items() if name.startswith("model.")}
+    assert kinds[f"model.{_first_name(model)}"] == torch.float32
+    assert torch.float16 in kinds.values()
+
+
+def _first_name(model):
+    return next(name for name, _ in model.model.named_parameters())
+
+
+def test_modalities_that_the_model_does_not_have_are_not_in_its_file(tmp_path):
+    model = create_model("concat", task=TASK, modalities={"audio": 10}, hidden=8).eval()
+    trained(model=model, extractors={"audio": specs()["audio"]}).save(tmp_path / "a.safetensors")
+    kept = load_file(tmp_path / "a.safetensors")
+    assert [n for n in kept if n.startswith("standard.")] == [
+        "standard.deviation.audio",
+        "standard.mean.audio",
+    ]
+    assert load_model(tmp_path / "a.safetensors").model.modalities == {"audio": 10}
+
+
+def test_a_plugin_that_raises_is_named(monkeypatch):
+    def fail(signals):
+        raise ZeroDivisionError("ouch")
+
+    model = trained()
+    monkeypatch.setattr(model.model, "forward", fail)
+    with pytest.raises(ZeroDivisionError):
+        model.predict(signals())
+    monkeypatch.setattr(MODELS, "origin", lambda name: "their.py")
+    with pytest.raises(PluginError, match=r"their.py: the model concat raised ZeroDivisionError"):
+        model.predict(signals())
+
+
+def test_scores_of_another_shape_are_named(monkeypatch):
+    model = trained()
+    said = mien.Prediction(torch.zeros(2, 4))
+    monkeypatch.setattr(model.model, "forward", lambda signals: said)
+    with pytest.raises(PluginError, match=r"shape \(2, 4\) for 3 names per clip"):
+        model.predict(signals())
+
+
 def rewrite(path, change=lambda header: header, tensors=lambda tensors: tensors):
     with safe_open(path, framework="pt") as archive:
         header = json.loads(archive.metadata()["mien"])
@@ -162,6 +285,17 @@ def rewrite(path, change=lambda header: header, tensors=lambda tensors: tensors)
         (lambda h: h | {"architecture": "concatt"}, "concat"),
         (lambda h: h | {"options": {"hiden": 8}}, "hiden"),
         (lambda h: h | {"options": {"hidden": 9}}, "misshapen"),
+        (lambda h: h | {"options": {"hidden": 10**12}}, "misshapen"),
+        (lambda h: h | {"options": {"hidden": -3}}, "cannot be built"),
+        (lambda h: h | {"options": {"hidden": "x"}}, "hidden"),
+        (lambda h: h | {"task": h["task"] | {"kind": "feelings"}}, "kind"),
+        (lambda h: h | {"modalities": {}}, "modalities"),
+        (lambda h: h | {"modalities": {"audio": 11, "video": 264}}, "misshapen"),
+        (lambda h: h | {"window": 1e9}, "window"),
+        (lambda h: h | {"extractors": {}}, "no extractor gives audio"),
+        (lambda h: h | {"extractors": {"audio": {}, "video": {}}}, "extractor"),
+        (lambda h: h | {"format": "9" * 1000}, "is of format"),
+        (lambda h: h | {"card": {"people": -1}}, "card.people"),
         (lambda h: h | {"temperature": 0}, "temperature"),
         (lambda h: h | {"surprise": 1}, "surprise"),
         (lambda h: h | {"architecture": "theirs", "plugin": "their.py"}, "plugin their.py"),
@@ -203,6 +337,54 @@ def test_a_missing_tensor_and_one_too_many_are_named(file, tmp_path):
     trained().save(file)
     rewrite(file, tensors=lambda t: t | {"model.more": torch.zeros(1)})
     with pytest.raises(ModelFileError, match="unknown weights: more"):
+        load_model(file)
+
+
+MEAN = "standard.mean.audio"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: {_weight(t): t[_weight(t)] * float("nan")}, "not finite in model"),
+        (lambda t: {_weight(t): t[_weight(t)].int()}, "another type"),
+        (lambda t: {_weight(t): t[_weight(t)][None]}, "misshapen"),
+        (lambda t: {MEAN: t[MEAN] * float("inf")}, "not finite in standard"),
+        (lambda t: {MEAN: t[MEAN][:-1]}, "the mean of audio has the shape"),
+        (lambda t: {MEAN: t[MEAN][0]}, "the mean of audio has the shape"),
+        (lambda t: {"standard.deviation.audio": t[MEAN] * 0}, "deviation of audio is not positive"),
+        (lambda t: {"standard.mean.text": t[MEAN]}, "unknown tensors: mean.text"),
+        (lambda t: {"standard.median.audio": t[MEAN]}, "do not fit"),
+        (lambda t: {"standard.mean": t[MEAN]}, "unknown tensors"),
+        (lambda t: {"standard.basis.audio": torch.ones(9, 2)}, "components of audio"),
+        (lambda t: {"standard.basis.audio": torch.ones(10, 2)}, "audio has 2 features"),
+        (lambda t: {"other": t[MEAN]}, "unknown tensors: other"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_named(file, change, message):
+    rewrite(file, tensors=lambda t: t | {n: v.clone() for n, v in change(t).items()})
+    with pytest.raises(ModelFileError, match=message) as caught:
+        load_model(file)
+    assert str(file) in str(caught.value)
+    assert caught.value.advice
+
+
+def _weight(tensors):
+    return next(name for name in tensors if name.startswith("model."))
+
+
+def test_half_a_standardisation_is_refused(file):
+    rewrite(file, tensors=lambda t: {n: v for n, v in t.items() if n != MEAN})
+    with pytest.raises(ModelFileError, match="standardisation of audio lacks a mean"):
+        load_model(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", "[" * 100_000, '{"format": 1}' + " " * (17 << 20)]
+)
+def test_a_header_that_is_none_or_too_long_is_damaged(file, text):
+    save_file(load_file(file), file, metadata={"mien": text})
+    with pytest.raises(ModelFileError, match="has a damaged header"):
         load_model(file)
 
 

@@ -13,10 +13,11 @@ class Measured(BaseModel):
     Attributes:
         protocol: what was withheld, as `mien.evaluation.protocols` calls it.
         condition: likewise.
-        metric: likewise.
+        metric: name of the measure.
         mean: over folds and seeds.
         deviation: sample standard deviation over them; zero of a single value.
         count: how many values the mean is over.
+        level: how much was withheld, in the protocol's own unit; None where it has no levels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -23,7 +23,7 @@ from mien.card import Card
 from mien.errors import MienError, ModelFileError, OptionError, OutputError
 from mien.features.extractor import Extractor
 from mien.formats.atomic import write_atomically
-from mien.models import Model, Task, create_model
+from mien.models import MODELS, Model, Task, create_model
 from mien.training.standardisation import Standardisation
 from mien.weights.archive import read_metadata, read_tensors
 
@@ -240,10 +240,12 @@ def _build(path: Path, header: Header, device: str) -> Model:
             )
     except Exception as error:  # options of a header may be anything
         problem = error.problem if isinstance(error, MienError) else f"cannot be built: {error!r}"
-        advice = "upgrade mien, or load the plugin that registers it"
-        if header.plugin:
-            problem = f"needs the plugin {header.plugin}: {problem}"
-            advice = f"give it with --plugin {header.plugin}, or load it with mien.load_plugin"
+        advice = _AGAIN
+        if header.architecture not in MODELS:
+            advice = "upgrade mien, or load the plugin that registers it"
+            if header.plugin:
+                problem = f"needs the plugin {header.plugin}: {problem}"
+                advice = f"give it with --plugin {header.plugin}, or load it with mien.load_plugin"
         raise ModelFileError(problem, path=path, advice=advice) from error
 
 
@@ -266,7 +268,7 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _rounded(tensor: Tensor, half: bool = False) -> Tensor:
-    kept = tensor.detach().cpu().contiguous()
+    kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # may be shared
     if half and kept.is_floating_point():
         rounded = kept.half()
         return rounded if bool(torch.isfinite(rounded).all()) else kept

@@ -181,6 +181,7 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path, monkeypatch):
     assert pd.read_csv("o/wrong.csv")["model"].unique().tolist() == ["probe"]
 
 
+@pytest.mark.slow
 def test_two_processes_may_share_a_run(tmp_path):
     """Fabric starts them anew, so they are started from a program of its own."""
     (tmp_path / "small.yaml").write_text(YAML.replace("seeds: [0, 1]", "seeds: [0]"))

@@ -56,6 +56,7 @@ def test_a_table_becomes_a_model_a_page_and_figures(trained):
     assert {"mine.safetensors", "mine.md", "mine.csv"} <= names
     assert all((folder / path).exists() for path in report.files)
     assert {path.parent.name for path in report.files if path.suffix == ".md"} == {"mine"}
+    assert "mine_confusion_mater_none.svg" in names
     everything = report.table[report.table["condition"] == "everything"].set_index("metric")
     assert set(everything.index) == {"accuracy", "uar", "f1_macro"}
     assert everything.loc["accuracy", "runs"] == 3
@@ -107,8 +108,9 @@ def test_a_model_is_measured_on_another_table(trained, tmp_path):
 
 def test_a_table_with_other_labels_is_refused(trained, tmp_path):
     path = write_study(tmp_path, "other")
-    write_rows(path, [row | {"mood": "bored"} for row in read_rows(path)])
-    with pytest.raises(FormatError):
+    first, *others = read_rows(path)
+    write_rows(path, [first | {"mood": "bored"}, *others])
+    with pytest.raises(FormatError, match="row 2, column mood: 'bored' is not among the labels"):
         mien.evaluate("mine.safetensors", data=path, label="mood")
     with pytest.raises(OptionError, match="--data"):
         mien.evaluate("mine.safetensors")
@@ -128,7 +130,7 @@ def test_a_run_s_model_gives_the_run_s_scores(trained):
     pd.testing.assert_frame_equal(again, kept, check_exact=True, check_dtype=False)
 
 
-def test_changed_labels_train_again_and_say_so(study):
+def test_changed_labels_train_again_and_say_so(study, tmp_path):
     arguments = ("train", study, "--label", "mood", "--folds", 2, "--epochs", 2, "--workers", 1)
     told = invoke(*arguments)
     assert told.exit_code == 0, told.output
@@ -141,6 +143,8 @@ def test_changed_labels_train_again_and_say_so(study):
     with pytest.raises(InputError, match=r"labels changed since this run was trained.*--force"):
         mien.evaluate("runs/study/linear_probe/none/fold0-seed0")
     assert len(mien.evaluate("runs/study/linear_probe/none/fold0-seed0", force=True).table)
+    # A training that was stopped before the labels changed is not gone on with either.
+    (tmp_path / "runs/study/linear_probe/none/fold1-seed0/checkpoint.pt").write_bytes(b"old")
     told = invoke(*arguments)
     assert told.exit_code == 0, told.output
     assert "2 runs: labels changed since they were trained; trained again" in told.output
@@ -161,6 +165,30 @@ def test_force_trains_again(trained, monkeypatch):
 def test_dimensions_have_their_own_metrics(study):
     report = mien.train(study, label="energy", model="linear_probe", folds=3, **FAST)
     assert {"ccc", "pearson", "rmse"} <= set(report.table["metric"])
+
+
+def test_ratings_per_frame_train_a_model_per_frame(study, tmp_path):
+    rows = read_rows(study)
+    for number, row in enumerate(rows):
+        ratings = [{"time": step / 2, "arousal": np.sin(step + number)} for step in range(12)]
+        write_rows(tmp_path / f"ratings_{number}.csv", ratings)
+        row["ratings"] = f"ratings_{number}.csv"
+        del row["mood"], row["energy"]
+    write_rows(study, rows)
+    small = {"width": 8, "hidden": 8, "tcn_layers": 1, "layers": 1, "positions": 12}
+    report = mien.train(
+        study, model="mmte_fc", option=small, folds=2, out="frames.safetensors", **FAST
+    )
+    assert report.complete
+    assert any("traces" in path.name for path in report.files)
+    model = mien.load_model("frames.safetensors")
+    assert (model.task.names, model.task.per, model.window) == (("arousal",), "frame", None)
+    folder = tmp_path / "runs/frames/mmte_fc/none/fold0-seed0"
+    people = {*pd.read_parquet(folder / "predictions.parquet")["person"]}
+    write_rows(tmp_path / "tested.csv", [r for r in rows if f"study/{r['person']}" in people])
+    found = mien.evaluate(folder / "model.safetensors", data="tested.csv").table
+    kept = pd.read_csv(folder / "results.csv")
+    pd.testing.assert_frame_equal(found, kept, check_exact=True, check_dtype=False)
 
 
 PLUGIN = """
@@ -185,7 +213,9 @@ class Twin(mien.Model):
 
 @mien.register_dataset("lab_of_mine")
 class LabOfMine(DataSet):
-    note = "Synthetic."
+    @property
+    def note(self):
+        return "Synthetic."
     def shape(self):
         task = mien.Task("categories", ("calm", "tense"))
         return Shape(task, {"audio": (4,), "video": (3,)}, {"audio": 0.5, "video": 0.5},
@@ -218,6 +248,7 @@ def run_mien(folder, *arguments):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_plugin_s_model_and_data_are_trained_in_several_processes(plugin, tmp_path):
     common = ("train", "lab.yaml", "--data", ".", "--workers", "2", "--out", "twin.safetensors")
     done = run_mien(tmp_path, *common, "--plugin", plugin)
@@ -249,10 +280,14 @@ def test_options_are_checked_before_anything_is_computed(study, options, words):
         mien.train(study, label="mood", **options)
 
 
-def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path):
+def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("data: simulator\nmodels: [linear_probe]\n")
     with pytest.raises(OptionError, match="label cannot be given beside an experiment"):
         mien.train(tmp_path / "mine.yaml", label="mood")
+    (tmp_path / "simulator").mkdir()  # as a folder of tables may be called
+    report = mien.train("simulator", data=tmp_path, quick=True, so_far=True)
+    assert report.files == []
     with pytest.raises(InputError, match="neither a file nor an experiment"):
         mien.train("nothing")
 

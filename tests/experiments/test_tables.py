@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mien.experiments.comparisons import run_comparisons
+from mien.experiments.comparisons import concat_tests, run_comparisons
 from mien.experiments.loading import load_experiment
 from mien.experiments.tables import summarise_runs, write_page
 
@@ -168,3 +168,17 @@ def test_conditions_may_be_compared_within_a_model(tmp_path):
         ["none", "good", "without video", "everything", "3"],
     ]
     assert float(rows[0][5]) == pytest.approx(-0.19, abs=1e-3)
+
+
+def test_folds_that_share_test_people_are_compared_by_the_corrected_test(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(BY_TREATMENT.replace("PROTOCOL", "without_each"))
+    experiment = load_experiment(path)
+    found = folds(SIX)
+    plain = concat_tests(run_comparisons(experiment, found))
+    corrected = run_comparisons(experiment, found, overlap=0.5)
+    assert (concat_tests(corrected)["p"] > plain["p"]).all()
+    table = summarise_runs(experiment, found)
+    text = write_page(experiment, found, table, corrected, command="none", data="Made.")
+    assert "Corrected resampled t-tests (Nadeau and Bengio 2003)" in text
+    assert "Paired t-tests" not in text

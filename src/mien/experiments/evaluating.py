@@ -189,6 +189,7 @@ def _evaluate_model(
     places = find_places(dataset.path.parent)
     resolved = resolve_data(dataset, places)
     console = options.get("console") or Console(quiet=True)
+    console.print(resolved.note, markup=False)
     strict = options.get("strict", False)
     skipped = read_with_progress([resolved], places, console, strict=strict)
     examples = trained.prepare_examples(load_examples(resolved, places))

@@ -120,9 +120,10 @@ def _values(trained: TrainedModel, prediction: Prediction) -> Scores:
     Raises:
         ModelFileError: the model answered with what is no number.
     """
-    task, scores = trained.task, prediction.scores.double()
+    task, scores = trained.task, prediction.scores
     if bool(scores.isinf().any()) or (task.per == "clip" and bool(scores.isnan().any())):
         raise ModelFileError(
             f"{trained.name} answered with numbers that are not finite", advice="train it again"
         )
-    return (scores.softmax(dim=-1) if task.kind == "categories" else scores).numpy()
+    values = prediction.probabilities() if task.kind == "categories" else scores
+    return values.double().numpy()
