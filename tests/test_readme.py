@@ -40,9 +40,7 @@ def commands(*sections: str) -> list[str]:
 MINE = commands("Train on your own recordings", "Your own model, in one file")
 LABORATORY = commands("The laboratory")
 FRONT = commands("mien")
-INLINE = [
-    line for line in re.findall(r"`(mien [^`]+)`", README) if not line.endswith(("…", "NAME"))
-]
+INLINE = [line for line in re.findall(r"`(mien [^`]+)`", README) if len(line.split()) > 2]
 TABLE = blocks("csv")[0]
 PYTHON = blocks("python")
 PLUGIN = next(block for block in PYTHON if block.startswith("# my_model.py"))
@@ -219,7 +217,9 @@ def test_make_knows_the_targets_that_the_readme_names():
 
 
 def test_what_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    links = re.findall(
+        r"\[[^][]+\]\((?!http)([^)#]+)\)", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
+    )
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
