@@ -30,8 +30,9 @@ import pandas as pd
 from rich.console import Console
 from tools.common import DATA, RESULTS, ROOT
 
-from mien.features.faces import FaceDetector, FaceReader
-from mien.features.voice import VoiceReader
+from mien.features.face_detector import FaceDetector
+from mien.features.face_encoder import FaceFerPlus
+from mien.features.hearing import Hearing
 from mien.formats import write_table, write_text
 from mien.recognition import recognizer as room
 from mien.recognition.batch import Batch
@@ -105,10 +106,10 @@ def measure(recordings: Sequence[Path]) -> dict[str, float]:
     """Analyse in this process and say what it took."""
     stages = Stages()
     stages.count(FaceDetector, "detect", "detect faces")
-    stages.count(FaceReader, "_encode", "encode faces")
-    stages.count_items(FaceReader, "_encode", "faces")
-    stages.count(VoiceReader, "push", "read voice")
-    stages.count(VoiceReader, "finish", "read voice")
+    stages.count(FaceFerPlus, "encode", "encode faces")
+    stages.count_items(FaceFerPlus, "encode", "faces")
+    stages.count(Hearing, "push", "read voice")
+    stages.count(Hearing, "finish", "read voice")
     stages.count(room, "score", "model")
     stages.count(Timeline, "save", "write")
     quiet = Console(file=open(os.devnull, "w"))  # noqa: PTH123, SIM115

@@ -43,10 +43,22 @@ def publish(
     path.parent.mkdir(exist_ok=True)
     content = save(half, metadata=dict(metadata or {}))
     write_atomically(path, lambda file: file.write(content))
+    note_in_index(path, licence=licence, card=card)
+
+
+def note_in_index(path: Path, *, licence: str, card: str) -> None:
+    """Note the hash of a file of weights in the package's index.
+
+    Args:
+        path: of the file, in the folder of weights.
+        licence: a sentence that names data and licences.
+        card: file name of the model card beside it.
+    """
     index = TRAINED / "index.json"
     entries = json.loads(index.read_text()) if index.exists() else []
-    entry = {"name": name, "file": path.name, "sha256": sha256_of(path)}
+    entry = {"name": path.stem, "file": path.name, "sha256": sha256_of(path)}
     entry |= {"licence": licence, "card": card}
-    entries = sorted([*(e for e in entries if e["name"] != name), entry], key=lambda e: e["name"])
+    others = [known for known in entries if known["name"] != path.stem]
+    entries = sorted([*others, entry], key=lambda known: str(known["name"]))
     write_text(index, json.dumps(entries, indent=2) + "\n")
     print(f"{path.name}: {path.stat().st_size / 1e6:.2f} MB")

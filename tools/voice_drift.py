@@ -31,10 +31,17 @@ from mien import weights
 from mien.datasets import Clip
 from mien.datasets.java_sed import java_sed_voices
 from mien.datasets.ravdess import ravdess_voices
-from mien.features.activity import STEP_SAMPLES, ActivityNetwork
 from mien.features.mel import whisper_log_mel
-from mien.features.voice import VoiceSegment, read_voice
-from mien.features.whisper import BLOCKS, CHUNK_STEPS, DRIFT_RANK, MAX_STEPS, WIDTH, WhisperEncoder
+from mien.features.whisper import (
+    BLOCKS,
+    CHUNK_STEPS,
+    DRIFT_RANK,
+    MAX_STEPS,
+    STEP_SAMPLES,
+    WIDTH,
+    WhisperEncoder,
+    WhisperStream,
+)
 from mien.formats import write_table, write_text
 from mien.media import Decoder, Samples
 from tools.common import DATA, RESULTS, publish
@@ -89,9 +96,14 @@ def publish_drift() -> None:
     )
 
 
-def pooled(segment: VoiceSegment, begin: int, end: int) -> NDArray[np.float32]:
-    """Mean and deviation over some steps."""
-    steps = segment.values[begin:end]
+def read_voice(encoder: WhisperEncoder, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Encode an unbroken stretch of sound; ``(steps, 768)``."""
+    stream = WhisperStream(encoder, (2, 3))
+    return np.concatenate([stream.push(sound), stream.finish()])
+
+
+def pooled(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean and standard deviation over some steps."""
     return np.concatenate([steps.mean(axis=0), steps.std(axis=0)])
 
 
@@ -99,20 +111,18 @@ def both_ways(
     encoder: WhisperEncoder, waveforms: list[NDArray[np.float32]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Descriptions of clips read alone, and of the same clips inside one long recording."""
-    activity = ActivityNetwork.pretrained()
     whole_steps = [wave[: len(wave) // STEP_SAMPLES * STEP_SAMPLES] for wave in waveforms]
     alone = []
     for wave in track(whole_steps, description="alone"):
-        read = read_voice(wave, encoder=encoder, activity=activity)
-        alone.append(pooled(read, 0, len(read.values)))
+        alone.append(pooled(read_voice(encoder, wave)))
     order = np.random.default_rng(0).permutation(len(whole_steps))
     joined = np.concatenate([whole_steps[i] for i in order])
-    read = read_voice(joined, encoder=encoder, activity=activity)
+    read = read_voice(encoder, joined)
     inside: dict[int, NDArray[np.float32]] = {}
     begin = 0
     for i in order:
         end = begin + len(whole_steps[i]) // STEP_SAMPLES
-        inside[i] = pooled(read, begin, end)
+        inside[i] = pooled(read[begin:end])
         begin = end
     return np.array(alone), np.array([inside[i] for i in range(len(inside))])
 

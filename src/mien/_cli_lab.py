@@ -138,7 +138,7 @@ def train(
     ] = None,
     option: Annotated[Many, typer.Option(help="Of the model, as width=8. Repeatable.")] = None,
     feature: Annotated[
-        Many, typer.Option(help="As audio=mfcc or audio=mfcc:count=13. Repeatable.")
+        Many, typer.Option(help="As audio=mfcc:count=13; others are not read. Repeatable.")
     ] = None,
     treatment: Annotated[
         str | None, typer.Option(help="What is hidden in training, as modality_dropout.")
@@ -150,7 +150,7 @@ def train(
         Path | None,
         typer.Option(help="Model file (.safetensors), or folder for tables and figures."),
     ] = None,
-    licence: Annotated[str, typer.Option(help="Of the model file.")] = "unknown",
+    licence: Annotated[str, typer.Option(help="Of the model file.")] = "",
     data: Data = None,
     quick: Quick = False,
     so_far: SoFar = False,

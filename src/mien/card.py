@@ -15,7 +15,7 @@ class Measured(BaseModel):
         condition: likewise.
         metric: name of the measure.
         mean: over folds and seeds.
-        deviation: population standard deviation over them.
+        deviation: sample standard deviation over them; zero of a single value.
         count: how many values the mean is over.
         level: how much was withheld, in the protocol's own unit; None where it has no levels.
     """

@@ -12,12 +12,14 @@ from rich.console import Console
 from mien import weights
 from mien._version import __version__
 from mien.errors import MienError
+from mien.trained import SUFFIX, read_card
+from mien.weights import WeightStatus
 
 _PACKAGES = ("torch", "av", "opencv-python-headless", "soxr", "numpy", "pandas", "pyarrow")
 
 
 def examine(console: Console, *, fetch: bool = False) -> bool:
-    """Print the state of things.
+    """Print what is installed and how every weight file stands.
 
     Args:
         console: where to.
@@ -32,19 +34,41 @@ def examine(console: Console, *, fetch: bool = False) -> bool:
     for package in _PACKAGES:
         console.print(f"  {package} {metadata.version(package)}")
     console.print(f"device: {_device()}")
+    states = weights.status()
+    models = {state.name: card for state in states if (card := _read_card(state))}
     console.print(f"weights (cache: {weights.cache_folder()})", markup=False)
-    healthy = True
-    for state in weights.status():
-        well = state.present and state.verified
-        healthy &= well
-        word = "verified" if well else ("DAMAGED" if state.present else "missing")
-        size = f"{state.size_bytes / 1e6:.1f} MB" if state.present else ""
-        console.print(f"  {state.name:24} {word:9} {size:>8}  {state.licence}", markup=False)
-        if not well:
-            console.print(f"    {state.advice}", markup=False)
+    for state in states:
+        if state.name not in models:
+            _print_status(console, state, state.licence)
+    console.print("trained models, for `mien analyze --model`; `mien models NAME` shows a card")
+    for state in states:
+        if state.name in models:
+            _print_status(console, state, models[state.name])
+    healthy = all(state.present and state.verified for state in states)
     if not healthy:
         console.print("to fetch what is missing: mien doctor --fetch")
     return healthy
+
+
+def _read_card(state: WeightStatus) -> str:
+    """What a trained model answers and its licence; empty for other weights, and damaged ones."""
+    if not state.verified or state.path.suffix != SUFFIX:
+        return ""
+    try:
+        card = read_card(state.path)
+    except MienError:
+        return ""
+    task = card["task"]
+    return f"{', '.join(task['names'])} per {task['per']}; {state.licence}"
+
+
+def _print_status(console: Console, state: WeightStatus, about: str) -> None:
+    sound = state.present and state.verified
+    word = "verified" if sound else ("DAMAGED" if state.present else "missing")
+    size = f"{state.size_bytes / 1e6:.1f} MB" if state.present else ""
+    console.print(f"  {state.name:24} {word:9} {size:>8}  {about}", markup=False)
+    if not sound:
+        console.print(f"    {state.advice}", markup=False)
 
 
 def _fetch_all(console: Console) -> None:

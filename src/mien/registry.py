@@ -13,11 +13,12 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 from mien.errors import OptionError, PluginError
 
 Entry = TypeVar("Entry")
+Other = TypeVar("Other")
 _ORIGIN: ContextVar[str] = ContextVar("mien_origin", default="")
 
 
@@ -75,6 +76,20 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         if name not in self._entries:
             raise OptionError(f"no {self.kind} is called {name!r}", advice=nearest(name, self))
         return self._entries[name]
+
+    @overload
+    def get(self, name: str) -> Entry | None: ...
+    @overload
+    def get(self, name: str, default: Other) -> Entry | Other: ...
+    def get(self, name: str, default: object = None) -> object:
+        """The entry of that name, or the default where there is none.
+
+        Example:
+            >>> Registry[type]("shape", group="mien.shapes").get("circle") is None
+            True
+        """
+        self._load()
+        return self._entries.get(name, default)
 
     def __contains__(self, name: object) -> bool:
         self._load()

@@ -95,6 +95,11 @@ def test_every_registered_name_is_tested_here():
     assert {data.name for data in SETS} == {*DATASETS}
 
 
+def test_a_name_that_is_not_there_has_a_default():
+    assert DATASETS.get("java_sad") is None
+    assert DATASETS.get("java_sed", 1) is JavaSed
+
+
 def test_options_of_features_are_checked_where_they_are_written():
     with pytest.raises(ValidationError, match="no extractor is called 'mffc'; did you mean mfcc"):
         WRITTEN.validate_python({"name": "java_sed", "features": {"audio": "mffc"}})

@@ -92,6 +92,8 @@ def test_several_dimensions_with_their_ranges(folder):
     assert torch.isnan(targets[1][1])
     with pytest.raises(FormatError, match="row 3, column pain: pain is 7, its range is 0 to 5"):
         read_manifest(manifest.path, "pain", kind="dimensions", ranges={"pain": (0, 5)})
+    trained = read_manifest(manifest.path, ["pain"], labels=("pain",), ranges={"pain": (0, 5)})
+    assert trained.notices == ("pain goes from 3 to 7, beyond 0 to 5.",)
 
 
 def test_whole_numbers_are_not_guessed_at(folder):
@@ -270,6 +272,9 @@ def test_by_default_everybody_is_tested_once_in_five_folds(folder):
     assert len(folds) == 5
     assert sorted(one for fold in folds for one in fold.test) == [f"mine/p{n}" for n in range(6)]
     assert all(len(fold.dev) == 1 for fold in folds)
+    assert [len(fold.test) for fold in split(data.model_copy(update={"count": 3}))] == [2, 2, 2]
+    drawn = split(ManifestDataSet(path=data.path, label="mood", split_by="random", count=2))
+    assert [len(fold.test) for fold in drawn] == [2, 2]
     few = ManifestDataSet(path=write(folder, MOODS.replace("cleo", "ben")), label="mood")
     with pytest.raises(OptionError, match="2 people cannot be divided into train, dev and test"):
         split(few)
@@ -394,6 +399,24 @@ def test_a_model_that_reads_files_needs_them(folder):
         ManifestDataSet(path=heart(folder), label="mood", features=other).resolve()
     with pytest.raises(FormatError, match="row 2, column path: is empty, but audio is read"):
         ManifestDataSet(path=heart(folder), label="mood", features={"audio": "mfcc"}).resolve()
+
+
+def test_recordings_and_files_of_features_together(folder):
+    features(folder, "h.csv")
+    rows = MOODS.splitlines()
+    text = "\n".join(
+        [rows[0] + ",video_features,heart_features", *(r + ",,h.csv" for r in rows[1:])]
+    )
+    data = ManifestDataSet(path=write(folder, text), label="mood")
+    assert {n: e.name for n, e in data.extractors().items()} == {
+        "audio": "whisper_tiny_en",
+        "video": "face_ferplus",
+        "heart": "file",
+    }
+    again = ManifestDataSet.model_validate(
+        {k: v for k, v in data.model_dump().items() if k != "name"}
+    )
+    assert again.resolve().extractors() == data.resolve().extractors()
 
 
 def test_recordings_are_read_from_their_stretch_and_channel(folder):

@@ -6,9 +6,8 @@ import pytest
 from mien.datasets import Places, official
 from mien.datasets.mosei import MOSEI_NAMES, CmuMosei, mosei_examples
 from mien.errors import FormatError, InputError, OptionError
-from mien.experiments.loading import shipped
-from mien.experiments.runner import attempt, plan
-from mien.experiments.runs import results_of
+from mien.experiments.loading import load_shipped
+from mien.experiments.runner import attempt, plan_runs
 
 FOLDS = "standard_train_fold=['aa', 'zz']\nstandard_valid_fold=['bb']\nstandard_test_fold=['cc']\n"
 
@@ -153,7 +152,7 @@ def test_the_source_names_the_folder_and_where_to_get_the_corpus(tmp_path):
 
 @pytest.mark.parametrize("name", ["sfav_table2_mosei", "sfav_table3_mosei", "vavl_table1_mosei"])
 def test_the_tables_of_the_papers_run_from_the_published_files(corpus, name, tmp_path):
-    experiment = shipped(name).quickly()
+    experiment = load_shipped(name).shrink()
     entry = experiment.models[0].model_copy(update={"treatments": None})
     training = experiment.training.model_copy(update={"epochs": 1, "batch_size": 2})
     experiment = experiment.model_copy(
@@ -165,10 +164,11 @@ def test_the_tables_of_the_papers_run_from_the_published_files(corpus, name, tmp
             "comparisons": (),
         }
     )
-    runs = plan(experiment, Places(corpus.parent, tmp_path), tmp_path / "runs")
+    places = Places(corpus.parent, tmp_path)
+    runs = plan_runs(experiment.resolve(places), places, tmp_path / "runs")
     assert len(runs) == 1
     assert attempt(runs[0]) is None
-    table = results_of(runs[0].path)
+    table = runs[0].folder.read_results()
     mae = table[(table["condition"] == "everything") & (table["metric"] == "mae")]
     # Sentiment goes from -3 to 3, and so do the answers.
     assert 0 <= float(mae["value"].iloc[0]) < 6

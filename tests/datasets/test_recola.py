@@ -6,9 +6,8 @@ import torch
 from mien.datasets import Places, avec2016
 from mien.datasets.recola import Recola, recola_examples
 from mien.errors import FormatError, InputError
-from mien.experiments.loading import shipped
-from mien.experiments.runner import attempt, plan
-from mien.experiments.runs import PREDICTIONS
+from mien.experiments.loading import load_shipped
+from mien.experiments.runner import attempt, plan_runs
 
 FRAMES = 6
 
@@ -92,7 +91,12 @@ def test_only_ratings_that_are_learned_from_are_moved_by_the_delay(corpus, tmp_p
 
 def test_an_experiment_measures_on_the_ratings_as_published(corpus, tmp_path):
     places = Places(corpus.parent, tmp_path)
-    experiment = shipped("ca_table2").quickly()
+    draw = np.random.default_rng(1)
+    for kind, width in (("audio", 88), ("video_geometric", 632)):  # those of AVEC 2016
+        for name in ("train_1", "dev_9"):
+            path = corpus / f"features_{kind}" / "arousal" / f"{name}.arff"
+            arff(path, [f"f{i}" for i in range(width)], draw.normal(size=(FRAMES, width)))
+    experiment = load_shipped("ca_table2").shrink()
     experiment = experiment.model_copy(
         update={
             "data": Recola(delay=0.08),
@@ -101,9 +105,9 @@ def test_an_experiment_measures_on_the_ratings_as_published(corpus, tmp_path):
             "comparisons": (),
         }
     )
-    run = plan(experiment, places, tmp_path / "runs")[0]
+    run = plan_runs(experiment.resolve(places), places, tmp_path / "runs")[0]
     assert attempt(run) is None
-    answers = pd.read_parquet(run.path / PREDICTIONS)
+    answers = pd.read_parquet(run.folder.predictions)
     dev = recola_examples(corpus)[0]
     for column, dimension in enumerate(("arousal", "valence")):
         gold = answers[f"target_{dimension}"].to_numpy()
@@ -112,7 +116,7 @@ def test_an_experiment_measures_on_the_ratings_as_published(corpus, tmp_path):
 
 @pytest.mark.parametrize("name", ["ca_table2", "ca_table3", "ca_figure2"])
 def test_answers_that_come_early_are_put_back(name):
-    experiment = shipped(name)
+    experiment = load_shipped(name)
     assert experiment.data.delay > 0
     assert "shift" in experiment.post_processing.steps
 

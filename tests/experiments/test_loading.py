@@ -3,7 +3,12 @@ import re
 import pytest
 
 from mien.errors import FormatError, InputError, OptionError
-from mien.experiments.loading import list_experiments, load_experiment, parts_of, shipped
+from mien.experiments.loading import (
+    list_experiments,
+    list_parts,
+    load_experiment,
+    load_shipped,
+)
 
 GOOD = """\
 # mien train mine.yaml
@@ -29,7 +34,7 @@ def write(tmp_path, text):
 def test_a_file_becomes_an_experiment(tmp_path):
     experiment = load_experiment(write(tmp_path, GOOD))
     assert experiment.name == "mine"
-    assert [entry.called for entry in experiment.models] == ["mmte_fc", "late"]
+    assert [model.name for model in experiment.models] == ["mmte_fc", "late"]
     assert [t.label for t in experiment.treatments] == ["none"]
     late = experiment.training_of(experiment.models[1])
     assert (late.optimizer.rate, late.optimizer.name) == (0.1, "adam")
@@ -38,16 +43,19 @@ def test_a_file_becomes_an_experiment(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("mmte_fc", "mmte_fb", 10, "no model is called mmte_fb; choose from"),
+        ("mmte_fc", "mmte_fb", 10, "no model is called 'mmte_fb'; did you mean mmte_fc"),
         ("simulator}", "simulater}", 4, "simulator"),
         ("without_each", "without_eech", 8, "did you mean without_each?"),
         ("[ccc]", "[cccp]", 5, "no metric is called 'cccp'; did you mean ccc"),
-        ("rate: 0.1", "rate: -1", 9, "late: training.optimizer.rate: Input should be greater"),
+        ("rate: 0.1", "rate: -1", 11, "models.1.training.optimizer.rate: Input should be greater"),
         ("select: ccc", "selects: ccc", 6, "no option 'selects'; did you mean select?"),
         ("{name: without_each}", "{name: latency, repeat: 3}", 8, "did you mean repeats?"),
         ("{name: without_each}", "{name: latency, repeats: 0}", 8, "greater than or equal to 1"),
         ("{name: without_each}", "{repeats: 0}", 8, "a protocol needs a name; choose from bursts"),
-        ("title: Mine\n", "", 2, "Field required"),
+        ("data: {name: simulator}\n", "", 2, "Field required"),
+        ("label: late", "label: late, options: {hiden: 4}", 11, "did you mean hidden?"),
+        ("label: late", "label: late, data: {peple: 6}", 11, "did you mean people?"),
+        ("[ccc]", "[ccc]\ntreatments: [modality_dropuot]", 6, "did you mean modality_dropout?"),
         ("{name: simulator}", "{name: simulator, people: 2}", 4, "greater than or equal to 5"),
         ("models:", "models: []\nother:", 9, "at least 1 item"),
     ],
@@ -109,24 +117,24 @@ def test_operations_are_checked_when_they_are_read(tmp_path):
 
 def test_shipped_experiments_are_found_by_name():
     assert "sfav_table2_ravdess" in list_experiments()
-    assert shipped("sfav_table2_ravdess").name == "sfav_table2_ravdess"
-    with pytest.raises(OptionError, match="choose from"):
-        shipped("sfav_table9")
+    assert load_shipped("sfav_table2_ravdess").name == "sfav_table2_ravdess"
+    with pytest.raises(OptionError, match="did you mean sfav_table3_mosei"):
+        load_shipped("sfav_table9")
 
 
 def test_quick_is_smaller(tmp_path):
     quick = GOOD + "quick: {models: [late], epochs: 1, options: {late_lstm: {hidden: 4}}}\n"
-    experiment = load_experiment(write(tmp_path, quick)).quickly()
-    assert [entry.called for entry in experiment.models] == ["late"]
+    experiment = load_experiment(write(tmp_path, quick)).shrink()
+    assert [model.name for model in experiment.models] == ["late"]
     assert experiment.models[0].options == {"hidden": 4}
     assert (experiment.training.epochs, experiment.seeds, experiment.data.folds) == (1, (0,), 1)
 
 
 def test_a_table_of_several_parts_is_all_of_them():
-    assert parts_of("mmte_table1") == ("mmte_table1_arousal", "mmte_table1_valence")
-    assert parts_of("mmte_table2") == ("mmte_table2",)
+    assert list_parts("mmte_table1") == ("mmte_table1_arousal", "mmte_table1_valence")
+    assert list_parts("mmte_table2") == ("mmte_table2",)
     with pytest.raises(OptionError, match="no experiment"):
-        parts_of("mmte_tab")
+        list_parts("mmte_tab")
 
 
 PAPERS = [
@@ -163,6 +171,6 @@ PAPERS = [
 
 @pytest.mark.parametrize("name", PAPERS)
 def test_every_table_and_figure_of_the_papers_is_there(name):
-    for part in parts_of(name):
-        experiment = shipped(part)
+    for part in list_parts(name):
+        experiment = load_shipped(part)
         assert re.search(r"(Table|Figure|section|Fig)", experiment.paper)

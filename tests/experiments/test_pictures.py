@@ -9,8 +9,8 @@ import pytest
 from mien.datasets import Places
 from mien.errors import FormatError, OptionError
 from mien.experiments import pictures
-from mien.experiments.loading import load_experiment, shipped
-from mien.experiments.runs import PREDICTIONS, Run
+from mien.experiments.loading import load_experiment, load_shipped
+from mien.experiments.runs import RunSpec
 
 YAML = """\
 title: Two models that are asked differently
@@ -46,8 +46,9 @@ def experiment_of(folder, text=YAML):
 
 def answered(experiment, folder, label, names, clips, fold=0):
     """A run that answered clips of four steps, one above the truth."""
-    entry = next(entry for entry in experiment.models if entry.called == label)
-    run = Run(experiment, entry, experiment.treatments[0], fold, 0, folder, Places(folder, folder))
+    model = next(model for model in experiment.models if model.name == label)
+    places = Places(folder, folder)
+    run = RunSpec(experiment, model, experiment.treatments[0], fold, 0, places, folder)
     rows = [
         {"clip": clip, "step": step}
         | {f"target_{name}": number + step / 10 for name in names}
@@ -55,8 +56,8 @@ def answered(experiment, folder, label, names, clips, fold=0):
         for number, clip in enumerate(clips)
         for step in range(4)
     ]
-    run.path.mkdir(parents=True)
-    pd.DataFrame(rows).to_parquet(run.path / PREDICTIONS)
+    run.folder.path.mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(run.folder.predictions)
     return run
 
 
@@ -136,7 +137,7 @@ def test_many_dimensions_are_drawn_as_their_mean_only(tmp_path, saved):
 
 
 def test_figures_of_the_papers_show_what_their_captions_say():
-    assert shipped("vavl_figure2").metrics[0] == "f1_micro"
-    assert shipped("ca_figure2").traced == ("recola/dev_1", "recola/dev_3")
-    asked = [entry.data["dimension"] for entry in shipped("mmte_figure3").models]
+    assert load_shipped("vavl_figure2").metrics[0] == "f1_micro"
+    assert load_shipped("ca_figure2").traced == ("recola/dev_1", "recola/dev_3")
+    asked = [model.data["dimension"] for model in load_shipped("mmte_figure3").models]
     assert asked == ["arousal", "valence"]

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from mien.experiments.comparisons import all_tested
+from mien.experiments.comparisons import concat_tests, run_comparisons
 from mien.experiments.loading import load_experiment
-from mien.experiments.tables import markdown, summary
+from mien.experiments.tables import summarise_runs, write_page
 
 TWO = """\
 title: Two
@@ -48,8 +48,10 @@ def results():
 
 
 def written(experiment, found):
-    tests = all_tested(experiment, found)
-    return markdown(experiment, found, summary(experiment, found), tests, command="none")
+    tests = run_comparisons(experiment, found)
+    return write_page(
+        experiment, found, summarise_runs(experiment, found), tests, command="none", data="Made."
+    )
 
 
 def page(tmp_path, protocol):
@@ -88,7 +90,7 @@ def test_many_dimensions_are_left_to_the_file_of_numbers(tmp_path):
     for count, shown in ((4, 5), (5, 1)):
         names = ["ccc", *(f"ccc/{number}" for number in range(count))]
         many = pd.concat([results().assign(metric=name) for name in names])
-        table = summary(experiment, many[many["level"].isna()])
+        table = summarise_runs(experiment, many[many["level"].isna()])
         text = written(experiment, many[many["level"].isna()])
         assert text.count("## without_each") == shown
         assert set(table["metric"]) == set(names)
@@ -166,3 +168,17 @@ def test_conditions_may_be_compared_within_a_model(tmp_path):
         ["none", "good", "without video", "everything", "3"],
     ]
     assert float(rows[0][5]) == pytest.approx(-0.19, abs=1e-3)
+
+
+def test_folds_that_share_test_people_are_compared_by_the_corrected_test(tmp_path):
+    path = tmp_path / "two.yaml"
+    path.write_text(BY_TREATMENT.replace("PROTOCOL", "without_each"))
+    experiment = load_experiment(path)
+    found = folds(SIX)
+    plain = concat_tests(run_comparisons(experiment, found))
+    corrected = run_comparisons(experiment, found, overlap=0.5)
+    assert (concat_tests(corrected)["p"] > plain["p"]).all()
+    table = summarise_runs(experiment, found)
+    text = write_page(experiment, found, table, corrected, command="none", data="Made.")
+    assert "Corrected resampled t-tests (Nadeau and Bengio 2003)" in text
+    assert "Paired t-tests" not in text

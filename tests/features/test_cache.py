@@ -218,6 +218,18 @@ def test_files_of_features_are_cached_by_their_own_content(cache, short, tmp_pat
     assert len(Loudness.calls) == 1
 
 
+def test_files_of_features_need_no_recording(cache, cheap, tmp_path):
+    path = tmp_path / "eyes.npz"
+    np.savez(path, values=np.arange(5.0)[:, None], hop=0.1)
+    extractors = {AUDIO: Loudness(), "eyes": create_extractor("file", columns=["0"], hop=0.1)}
+    with Reader(extractors) as reader:
+        got = cache.get(path, reader, files={"eyes": path})
+        with reader.observe(path, files={"eyes": path}) as seen:
+            same(got, seen.main_series())
+            assert seen.duration == 0.5
+    assert list(got) == ["eyes"]
+
+
 def test_crops_are_kept_as_they_are(cache, java_clip):
     with Reader({VIDEO: create_extractor("face_crops", hop=0.5)}) as reader:
         first = cache.get(java_clip, reader)

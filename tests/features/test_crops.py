@@ -13,11 +13,12 @@ from mien.errors import OptionError
 from mien.features.crops import (
     TEMPLATE,
     align,
-    frontality,
-    quality,
-    sharpness,
-    similarity,
-    thumbnail,
+    align_colour,
+    cut_thumbnail,
+    fit_similarity,
+    rate_frontality,
+    rate_quality,
+    rate_sharpness,
 )
 from mien.features.face_detector import Face
 
@@ -34,7 +35,7 @@ def _moved(angle: float, scale: float, x: float, y: float) -> np.ndarray:
     st.floats(-500, 500),
 )
 def test_similarity_undoes_any_rotation_scale_and_shift(angle, scale, x, y):
-    transform = similarity(_moved(angle, scale, x, y), TEMPLATE)
+    transform = fit_similarity(_moved(angle, scale, x, y), TEMPLATE)
     back = _moved(angle, scale, x, y) @ transform[:, :2].T + transform[:, 2]
     assert np.allclose(back, TEMPLATE, atol=1e-6)
 
@@ -46,7 +47,7 @@ def test_similarity_is_the_least_squares_one():
     def residual(a, b, x, y):
         return ((source @ np.array([[a, b], [-b, a]]) + (x, y) - target) ** 2).sum()
 
-    best = similarity(source, target)
+    best = fit_similarity(source, target)
     parameters = np.array([best[0, 0], best[1, 0], best[0, 2], best[1, 2]])
     least = residual(*parameters)
     for step in rng.normal(size=(200, 4)) * 0.01:
@@ -56,7 +57,7 @@ def test_similarity_is_the_least_squares_one():
 @pytest.mark.parametrize("value", [5.0, math.nan, math.inf])
 def test_similarity_refuses_points_without_extent(value):
     with pytest.raises(ValueError, match="must not all be in one place"):
-        similarity(np.full((5, 2), value), TEMPLATE)
+        fit_similarity(np.full((5, 2), value), TEMPLATE)
 
 
 def _picture_of(crop: np.ndarray, zoom: int) -> np.ndarray:
@@ -103,12 +104,12 @@ def test_align_repeats_the_border_of_a_face_half_outside():
 
 
 def test_frontality_falls_with_turning():
-    values = [frontality(frontal_landmarks(turn=turn)) for turn in (0, 0.1, 0.2, 0.4, 0.6)]
+    values = [rate_frontality(frontal_landmarks(turn=turn)) for turn in (0, 0.1, 0.2, 0.4, 0.6)]
     assert values[0] > 0.9
     assert values == sorted(values, reverse=True)
     assert values[-1] == 0
-    assert frontality(frontal_landmarks(turn=-0.2)) == pytest.approx(values[2])
-    assert frontality(np.zeros((5, 2), np.float32)) == 0
+    assert rate_frontality(frontal_landmarks(turn=-0.2)) == pytest.approx(values[2])
+    assert rate_frontality(np.zeros((5, 2), np.float32)) == 0
 
 
 @given(st.integers(1, 255), st.integers(0, 255), st.integers(0, 2**32 - 1))
@@ -117,14 +118,14 @@ def test_quality_and_sharpness_stay_in_range(contrast, base, seed):
     crop = np.clip(base + rng.normal(size=(48, 48)) * contrast, 0, 255).astype(np.uint8)
     landmarks = rng.normal(size=(5, 2)).astype(np.float32) * 50
     face = Face((0, 0, 20, 20), landmarks, float(rng.uniform()))
-    assert 0 <= sharpness(crop) <= 1
-    assert 0 <= quality(np.zeros((50, 50, 3), np.uint8), face, crop) <= 1
+    assert 0 <= rate_sharpness(crop) <= 1
+    assert 0 <= rate_quality(np.zeros((50, 50, 3), np.uint8), face, crop) <= 1
 
 
 def test_flat_crop_has_no_quality():
     image = np.full((200, 200, 3), 128, np.uint8)
     face = Face((60, 60, 80, 80), frontal_landmarks(), 0.9)
-    assert quality(image, face, align(image, face.landmarks)) == 0
+    assert rate_quality(image, face, align(image, face.landmarks)) == 0
 
 
 def test_quality_of_a_real_face_falls_when_it_is_spoilt(java_clip):
@@ -134,7 +135,7 @@ def test_quality_of_a_real_face_falls_when_it_is_spoilt(java_clip):
 
     def judged(picture):
         face = detector.detect(picture)[0]
-        return quality(picture, face, align(picture, face.landmarks))
+        return rate_quality(picture, face, align(picture, face.landmarks))
 
     good = judged(image)
     assert good > 0.6
@@ -145,9 +146,9 @@ def test_quality_of_a_real_face_falls_when_it_is_spoilt(java_clip):
     crop = align(image, face.landmarks)
     turned = face.landmarks.copy()
     turned[2, 0] += 0.4 * np.hypot(*(turned[1] - turned[0]))
-    assert quality(image, face._replace(landmarks=turned), crop) < good / 2
+    assert rate_quality(image, face._replace(landmarks=turned), crop) < good / 2
     outside = face.landmarks + np.array([width / 2, 0], np.float32)
-    assert quality(image, face._replace(landmarks=outside), crop) < good
+    assert rate_quality(image, face._replace(landmarks=outside), crop) < good
 
 
 @pytest.mark.parametrize(
@@ -164,21 +165,32 @@ def test_quality_of_a_real_face_falls_when_it_is_spoilt(java_clip):
 @pytest.mark.parametrize("size_px", [96, 33])
 def test_thumbnail_is_a_square_jpeg_from_inside_the_frame(shape, box, size_px):
     image = np.full((*shape, 3), 180, np.uint8)
-    jpeg = thumbnail(image, box, size_px=size_px)
+    jpeg = cut_thumbnail(image, box, size_px=size_px)
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert picture.shape == (size_px, size_px, 3)
     assert np.abs(picture.astype(int) - 180).max() <= 3
-    assert jpeg == thumbnail(image, box, size_px=size_px)
+    assert jpeg == cut_thumbnail(image, box, size_px=size_px)
 
 
 def test_thumbnail_shows_the_face():
     image = np.zeros((200, 300, 3), np.uint8)
     image[80:120, 140:180] = (40, 90, 200)
-    picture = cv2.imdecode(np.frombuffer(thumbnail(image, (140, 80, 40, 40)), np.uint8), 1)
+    picture = cv2.imdecode(np.frombuffer(cut_thumbnail(image, (140, 80, 40, 40)), np.uint8), 1)
     assert np.abs(picture[48, 48].astype(int) - (40, 90, 200)).max() <= 6
     assert picture[4, 4].max() <= 6
 
 
 def test_thumbnail_refuses_a_size_of_nothing():
     with pytest.raises(OptionError, match="size_px must be positive, got 0"):
-        thumbnail(np.zeros((5, 5, 3), np.uint8), (0, 0, 5, 5), size_px=0)
+        cut_thumbnail(np.zeros((5, 5, 3), np.uint8), (0, 0, 5, 5), size_px=0)
+
+
+def test_a_larger_crop_shows_the_same_part_in_colour(java_clip):
+    image = clip_frames(java_clip)[0]
+    face = detector_or_skip().detect(image)[0]
+    small, large = (align_colour(image, face.landmarks, size_px) for size_px in (48, 192))
+    assert large.shape == (192, 192, 3)
+    shrunk = cv2.resize(large, (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(shrunk.astype(int) - small).mean() < 3
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    np.testing.assert_array_equal(align(image, face.landmarks), grey)

@@ -11,7 +11,7 @@ import torch
 from face_material import clip_frames, detector_or_skip, face_at
 from stand_ins import FaceTimes
 
-from mien.features.crops import align, quality
+from mien.features.crops import align, rate_quality
 from mien.features.extractor import FaceImage
 from mien.features.face_encoder import FaceEncoder, FaceFerPlus, fold_normalisation
 from mien.features.looking import FaceFinder, Looking, SeenFeatures
@@ -72,7 +72,7 @@ def test_each_face_is_found_once():
         assert face.image is image
         assert (face.crop == align(image, face.landmarks)).all()
         original = next(f for f in PaintedFaces().detect(image) if f.box == face.box)
-        assert face.quality == quality(image, original, face.crop)
+        assert face.quality == rate_quality(image, original, face.crop)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])

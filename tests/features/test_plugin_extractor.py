@@ -86,6 +86,17 @@ def test_its_version_and_spec_tell_the_file(plugin, tmp_path):
     assert "another version of the extractor zero_crossings" in later(spec, changed).stderr
 
 
+def test_the_working_folder_may_change(tmp_path, monkeypatch):
+    text = PLUGIN.replace("zero_crossings", "other_crossings")
+    (tmp_path / "other.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    load_plugin("other.py")
+    version = create_extractor("other_crossings").version
+    monkeypatch.chdir("/")
+    assert create_extractor("other_crossings").version == version
+    assert "unknown" not in version
+
+
 def test_a_model_file_of_another_edition_of_the_plugin_is_refused(plugin):
     spec = create_extractor("zero_crossings").spec()
     with pytest.raises(ModelFileError, match="another version"):

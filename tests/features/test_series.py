@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mien.features.series import Medium, Series, align_ends, cover
+from mien.features.series import Medium, Series, align_ends, count_steps
 
 
 def series(steps, hop=0.2, valid=True):
@@ -37,7 +37,7 @@ def test_a_cut_shorter_than_a_step_is_the_step_it_begins_in():
 )
 def test_stretches_that_meet_share_no_step(hundredths, hop):
     edges = [number / 10 for number in sorted(hundredths)]
-    whole = series(cover(40.0, hop), hop)
+    whole = series(count_steps(40.0, hop), hop)
     parts = [numbers(whole.cut(a, b)) for a, b in pairwise(edges) if b - a > hop]
     together = [number for part in parts for number in part]
     assert len(set(together)) == len(together)

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mien.errors import DamagedError
 from mien.media import Decoder
 from mien.media.messages import FRAME, HEADER, SAMPLES, Header, from_bytes, write_all
-from mien.media.pictures import Orientation, Ticks, shown_size
+from mien.media.pictures import Orientation, Ticks, compute_shown_size
 from mien.media.records import Frame, Samples
-from mien.media.sound import Clock, mono
+from mien.media.sound import Clock, mix_channels
 
 times = st.lists(st.floats(0, 20, allow_nan=False), min_size=1, max_size=60, unique=True)
 rates = st.sampled_from([1.0, 5.0, 7.3, 25.0, 29.97])
@@ -80,7 +81,7 @@ def test_orientation_turns_by_what_it_says(transpose, mirror_x, mirror_y):
     [(None, (720, 576)), (Fraction(16, 15), (768, 576)), (Fraction(1, 500), (720, 576))],
 )
 def test_pixels_are_made_square(aspect, size):
-    assert shown_size(720, 576, aspect) == size
+    assert compute_shown_size(720, 576, aspect) == size
 
 
 def sound(values, rate_hz=16_000, sample_format="fltp", layout="mono"):
@@ -102,9 +103,16 @@ def sound(values, rate_hz=16_000, sample_format="fltp", layout="mono"):
 def test_every_sample_format_is_scaled(sample_format, dtype, value):
     quiet = {"u8": 128}.get(sample_format, 0)
     packed = np.array([[value, quiet] * 10], dtype)
-    assert mono(sound(packed, 8_000, sample_format, "stereo")) == pytest.approx([0.25] * 10)
     planar = np.array([[value] * 10, [quiet] * 10], dtype)
-    assert mono(sound(planar, 8_000, sample_format + "p", "stereo")) == pytest.approx([0.25] * 10)
+    for frame in (
+        sound(packed, 8_000, sample_format, "stereo"),
+        sound(planar, 8_000, sample_format + "p", "stereo"),
+    ):
+        assert mix_channels(frame) == pytest.approx([0.25] * 10)
+        assert mix_channels(frame, 1) == pytest.approx([0.5] * 10)
+        assert mix_channels(frame, 2) == pytest.approx([0] * 10)
+        with pytest.raises(DamagedError, match="no channel 3 all the way"):
+            mix_channels(frame, 3)
 
 
 def test_64_bit_samples(tmp_path):
@@ -120,7 +128,7 @@ def test_64_bit_samples(tmp_path):
 
 def test_sound_beyond_belief_stays_in_range():
     values = np.array([[np.nan, np.inf, -np.inf, 7.0]], np.float32)
-    assert mono(sound(values)).tolist() == [0.0, 1.0, -1.0, 1.0]
+    assert mix_channels(sound(values)).tolist() == [0.0, 1.0, -1.0, 1.0]
 
 
 @given(

@@ -347,3 +347,15 @@ def test_a_real_clip(decoder, java_clip):
     assert len(frames) == int(probe.duration * 5) + 1
     assert all(0 <= f.time - i / 5 < 0.034 for i, f in enumerate(frames))
     assert stream.warnings == []
+
+
+def test_one_channel_is_chosen_and_another_refused(decoder, tmp_path):
+    path = write(tmp_path / "a.mkv", None, Sound(tone(1.0, 16_000), 16_000, "flac", "stereo"))
+    both = [item.values for item in decoder.stream(path)]
+    one = [item.values for item in decoder.stream(path, channel=2)]
+    np.testing.assert_array_equal(np.concatenate(one), np.concatenate(both))
+    for channel in (0, 3):
+        with pytest.raises(OptionError, match=f"no channel {channel}; choose from 1 to 2"):
+            decoder.stream(path, channel=channel)
+    assert len(list(decoder.stream(path))) == len(both)
+    assert decoder.starts == 1

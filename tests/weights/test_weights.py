@@ -99,7 +99,15 @@ def test_fetched_once_announced_and_then_without_the_network(sources, tmp_path, 
     assert capsys.readouterr().err == ""
     assert left_in(tmp_path / "cache") == ["toy.json", "toy.safetensors"]
     assert torch.equal(weights.load("toy")["weight"], torch.arange(6.0).reshape(2, 3))
-    assert weights.digest("toy") == sha256(CONTENT)
+
+
+def test_the_digest_is_known_without_the_file(sources):
+    assert weights.known_digest("toy") == sha256(CONTENT)
+    assert sources.asked == []
+    for name, entry in weights.trained().items():
+        assert weights.known_digest(name) == entry.sha256
+    with pytest.raises(OptionError, match="no weights are called"):
+        weights.known_digest("toys")
 
 
 def test_offline_says_how_to_get_it_and_uses_what_is_there(sources, monkeypatch):

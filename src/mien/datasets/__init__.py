@@ -17,7 +17,6 @@ from mien.datasets.dataset import (
     register_dataset,
 )
 from mien.datasets.examples import Example, cut_segments
-from mien.datasets.published import PublishedFeatures
 from mien.datasets.splits import (
     Fold,
     avec2016,
@@ -33,6 +32,7 @@ from mien.datasets.splits import (
 )
 from mien.datasets.synthetic import generate_examples, generate_ratings
 from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
+from mien.features.published import PublishedFeatures
 
 __all__ = [
     "DATASETS",

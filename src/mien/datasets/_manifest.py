@@ -274,12 +274,13 @@ class Reading:
             mine = [clip.values[name]] if name in clip.values else []
             if clip.ratings is not None:
                 mine += self._rated(row, clip, name)
-            for value in mine:
-                if low is not None and high is not None and not low <= value <= high:
+            values += mine
+            if low is not None and high is not None and not self.asked.labels:
+                for value in (one for one in mine if not low <= one <= high):
                     problem = f"{name} is {value:g}, its range is {low:g} to {high:g}"
                     raise row.wrong(name if label else "ratings", problem, "mend it, or the range")
-            values += mine
         if low is not None and high is not None:
+            self._note_beyond(name, values, low, high)
             return low, high
         if not values or min(values) == max(values):
             raise FormatError(
@@ -288,6 +289,13 @@ class Reading:
                 advice="give ranges, or labels that differ",
             )
         return min(values), max(values)
+
+    def _note_beyond(self, name: str, values: Sequence[float], low: float, high: float) -> None:
+        """A trained model's range is what it saw; there may be more."""
+        if values and (min(values) < low or max(values) > high):
+            self.notices.append(
+                f"{name} goes from {min(values):g} to {max(values):g}, beyond {low:g} to {high:g}."
+            )
 
     def _rated(self, row: Row, clip: Clip, name: str) -> list[float]:
         assert clip.ratings is not None

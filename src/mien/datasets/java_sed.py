@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
 
 from mien.datasets._base import Clip, decode_emotion, list_files
 from mien.datasets.dataset import Examples, Places, register_dataset
 from mien.datasets.ravdess import ravdess_voices
 from mien.datasets.recordings import Job, RecordingsDataSet
 from mien.models import Task
+from mien.schema import ordered
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -60,7 +64,21 @@ def java_sed_voices(folder: Path) -> list[Clip]:
 
 @register_dataset("java_sed")
 class JavaSed(RecordingsDataSet):
-    """Java-SED, the clips with face and voice; further voices of the same actors and of RAVDESS."""
+    """Java-SED, the clips with face and voice; further voices of the same actors and of RAVDESS.
+
+    Attributes:
+        emotions: that are told apart, any of the vocabulary: RAVDESS voices know more than the six
+            that Java-SED's actors showed.
+    """
+
+    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = ordered(
+        tuple(EMOTION_CODES.values())
+    )
+
+    @field_validator("emotions")
+    @classmethod
+    def _check_emotions(cls, emotions: tuple[str, ...]) -> tuple[str, ...]:
+        return ordered(emotions)
 
     @property
     def note(self) -> str:
@@ -75,8 +93,8 @@ class JavaSed(RecordingsDataSet):
         return java_sed_clips(places.data / "java_sed")
 
     def task(self) -> Task:
-        """Six emotions."""
-        return Task.emotions(tuple(EMOTION_CODES.values()))
+        """The emotions, one per clip."""
+        return Task.emotions(self.emotions)
 
     def further(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
         """Voices alone, of Java-SED's other takes and of RAVDESS."""

@@ -42,7 +42,7 @@ from mien.datasets._manifest import Asked, Kind, Label, Manifest, Reading
 from mien.datasets.dataset import Places, register_dataset
 from mien.datasets.examples import Example, cut_segments
 from mien.datasets.ratings import Raters, read_ratings
-from mien.datasets.recordings import RecordingsDataSet
+from mien.datasets.recordings import AnyExtractor, RecordingsDataSet
 from mien.datasets.splits import Fold, cross_validate, official, rotate_groups
 from mien.errors import FormatError, InputError, OptionError
 from mien.features.extractor import Extractor
@@ -94,6 +94,8 @@ class ManifestDataSet(RecordingsDataSet):
     """Anybody's recordings, named by a table; see the module docstring.
 
     Attributes:
+        features: see `RecordingsDataSet`; None for the files of features that the table names, and
+            for recordings those of ``mien analyze``.
         path: of the table: absolute, or relative to the file that names it or to the data folder.
         label: see `read_manifest`, likewise `kind`, `labels` and `ranges`.
         hops: seconds of a step of files of features that do not tell, by modality.
@@ -103,10 +105,13 @@ class ManifestDataSet(RecordingsDataSet):
             folds; the others as of every data set of recordings.
         dev: people of each training part who select the epoch; None for a sixth of them. Zero is
             allowed where people are divided ``auto``.
+        count: of folds by ``people`` and where that is free; None for five, or as many as there
+            are people where these are fewer.
         length: steps of a segment in training, where labels are per frame.
         stride: steps from one segment to the next.
     """
 
+    features: Mapping[str, AnyExtractor] | None = None  # type: ignore[assignment]
     path: Path = Path("manifest.csv")
     label: Label = None
     kind: Kind | None = None
@@ -116,6 +121,7 @@ class ManifestDataSet(RecordingsDataSet):
     raters: Raters = "mean"
     split_by: Literal["auto", "people", "rotating", "random", "mater", "vavl"] = "auto"  # type: ignore[assignment]
     dev: Annotated[int, Field(ge=0)] | None = None  # type: ignore[assignment]
+    count: Annotated[int, Field(ge=1)] | None = None  # type: ignore[assignment]
     length: Annotated[int, Field(ge=2)] = 250
     stride: Annotated[int, Field(ge=1)] = 50
 
@@ -181,13 +187,12 @@ class ManifestDataSet(RecordingsDataSet):
 
     def _files(self) -> tuple[tuple[str, FeatureFile], ...]:
         """Files of features that were asked for, as by a trained model."""
-        if "features" not in self.model_fields_set:
-            return ()
-        return tuple((m, e) for m, e in self.features.items() if isinstance(e, FeatureFile))
+        given = self.features or {}
+        return tuple((m, e) for m, e in given.items() if isinstance(e, FeatureFile))
 
     def _choose_features(self, manifest: Manifest) -> dict[str, Extractor]:
         chosen: dict[str, Extractor] = dict(manifest.files)
-        if "features" in self.model_fields_set:
+        if self.features is not None:
             chosen = dict(self.features)
         elif manifest.has_recordings:
             chosen = {**DEFAULT_EXTRACTORS, **manifest.files}
@@ -208,6 +213,12 @@ class ManifestDataSet(RecordingsDataSet):
                     advice=f"name the recording, or files in {computed[0]}_features",
                 )
         return chosen
+
+    def extractors(self) -> dict[str, Extractor]:
+        """Those of `features`, or of the table; the default ones while there is no table."""
+        if self.features is None and self.path.is_file():
+            return self._choose_features(self._manifest())
+        return dict(DEFAULT_EXTRACTORS if self.features is None else self.features)
 
     def clips(self, places: Places | None = None) -> list[Clip]:
         """List the recordings of the table.
@@ -257,14 +268,12 @@ class ManifestDataSet(RecordingsDataSet):
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:
         """Divide people by `split_by`."""
-        if self.split_by != "auto":
-            if self.split_by == "people":
-                return cross_validate({e.person for e in examples}, dev=self.dev)
-            few = {} if self.dev else {"dev": 1}
-            return RecordingsDataSet.split(self.model_copy(update=few), examples)
-        parts = {example.part for example in examples}
-        if parts == {""}:
-            return cross_validate({e.person for e in examples}, dev=self.dev)
+        parts = {example.part for example in examples} if self.split_by == "auto" else {""}
+        if self.split_by not in ("auto", "people"):
+            filled = {"dev": self.dev or 1, "count": self.count or 5}
+            return RecordingsDataSet.split(self.model_copy(update=filled), examples)
+        if parts <= {""}:
+            return cross_validate({e.person for e in examples}, self.count, self.dev)
         if parts <= {"train", "valid", "test"}:
             return (official(examples),)
         groups: dict[str, set[str]] = {part: set() for part in sorted(parts)}

@@ -120,13 +120,13 @@ class RecordingsDataSet(DataSet):
     features: Mapping[str, AnyExtractor] = Field(default_factory=lambda: dict(DEFAULT_EXTRACTORS))
     split_by: Split = "rotating"
     test: Annotated[int, Field(ge=1)] = 2
-    dev: Annotated[int, Field(ge=1)] = 1
+    dev: Annotated[int, Field(ge=0)] = 1
     count: Annotated[int, Field(ge=1)] = 5
 
     @field_validator("features")
     @classmethod
-    def _anything(cls, features: Mapping[str, Extractor]) -> Mapping[str, Extractor]:
-        if not features:
+    def _anything(cls, features: Mapping[str, Extractor] | None) -> Mapping[str, Extractor] | None:
+        if features is not None and not features:
             raise ValueError("name an extractor of at least one modality")
         return features
 
@@ -135,7 +135,7 @@ class RecordingsDataSet(DataSet):
         """A clause on the features, for `note`."""
         return "features: " + ", ".join(
             f"{modality} {extractor.name} in steps of {extractor.hop:.3g} s"
-            for modality, extractor in self.features.items()
+            for modality, extractor in self.extractors().items()
         )
 
     def clips(self, places: Places) -> list[Clip]:
@@ -163,12 +163,12 @@ class RecordingsDataSet(DataSet):
 
     def shape(self) -> Shape:
         """Features of each modality as its extractor says."""
-        steps = {n: max(2, round(LONGEST_S / e.hop)) for n, e in self.features.items()}
+        extractors = self.extractors()
         return Shape(
             self.task(),
-            {name: extractor.shape for name, extractor in self.features.items()},
-            {name: extractor.hop for name, extractor in self.features.items()},
-            steps,
+            {name: extractor.shape for name, extractor in extractors.items()},
+            {name: extractor.hop for name, extractor in extractors.items()},
+            {n: max(2, round(LONGEST_S / e.hop)) for n, e in extractors.items()},
         )
 
     def examples(

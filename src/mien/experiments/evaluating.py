@@ -189,6 +189,7 @@ def _evaluate_model(
     places = find_places(dataset.path.parent)
     resolved = resolve_data(dataset, places)
     console = options.get("console") or Console(quiet=True)
+    console.print(resolved.note, markup=False)
     strict = options.get("strict", False)
     skipped = read_with_progress([resolved], places, console, strict=strict)
     examples = trained.prepare_examples(load_examples(resolved, places))
@@ -229,8 +230,9 @@ def _evaluate_run(
         raise InputError(
             "holds no finished run", path=folder.path, advice="train the experiment first"
         )
-    run = reopen_run(folder, find_places(data))
     note = folder.require_note()
+    named = Path(str(note.data.get("path", "")))
+    run = reopen_run(folder, find_places(data, named.parent if named.is_absolute() else None))
     now = {**run.fingerprint(), _BASE: note.fingerprint.get(_BASE, "")}
     changes = list_changes({_BASE: "", **note.fingerprint}, now)
     if changes and not options.get("force"):

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mien.datasets import AnyDataSet, DataSet, Places
 from mien.evaluation.protocols import AnyProtocol
 from mien.experiments.spec import (
+    CardText,
     Comparison,
     MetricName,
     ModelSpec,
@@ -31,6 +39,7 @@ DEFAULT_METRICS: Mapping[str, tuple[str, ...]] = {
     "dimensions": ("ccc", "pearson", "rmse"),
 }
 DEFAULT_SELECT: Mapping[str, str] = {"categories": "accuracy", "dimensions": "ccc"}
+_ANY: TypeAdapter[DataSet] = TypeAdapter(AnyDataSet)
 
 
 class Experiment(Settings):
@@ -56,6 +65,7 @@ class Experiment(Settings):
         shown: labels of the models in curves, eight at most; the first eight where empty.
         note: what a reader of the table has to know, sentences.
         quick: see `mien.experiments.spec.Quick`.
+        card: see `mien.experiments.spec.CardText`.
     """
 
     name: str
@@ -76,6 +86,7 @@ class Experiment(Settings):
     shown: Annotated[tuple[str, ...], Field(max_length=8)] = ()
     note: str = ""
     quick: Quick = Quick()
+    card: CardText = CardText()
 
     @model_validator(mode="before")
     @classmethod
@@ -216,9 +227,14 @@ def change_training(training: Training, changes: Mapping[str, Any]) -> Training:
 
 
 def change_data(data: DataSet, changes: Mapping[str, Any]) -> DataSet:
-    """Return a data set with some of its options changed.
+    """Return a data set with some of its options changed, or another one with what both know.
 
     Raises:
         ValidationError: a change makes no sense.
     """
-    return type(data).model_validate({**data.model_dump(exclude_unset=True), **changes})
+    kind, name = type(data), changes.get("name", data.name)
+    if name != data.name:
+        kind = type(_ANY.validate_python(name))
+    options = data.model_dump(exclude_unset=True)
+    known = {key: value for key, value in options.items() if key in kind.model_fields}
+    return kind.model_validate({**known, **changes})

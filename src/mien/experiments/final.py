@@ -38,11 +38,11 @@ class Provenance:
 
     Attributes:
         command: that made the file.
-        licence: of the weights, with what the data asks for.
+        licence: of the weights, with what the data asks for; empty for what the experiment says.
     """
 
     command: str
-    licence: str = "unknown"
+    licence: str = ""
 
 
 def fit_on_everybody(
@@ -141,14 +141,15 @@ def _write_card(
     folds = len({run.fold for run in runs})
     seeds = len({run.seed for run in runs})
     return Card(
-        description=_describe(experiment, everybody),
+        description=experiment.card.description or _describe(experiment, everybody),
         data=dataset.note,
         people=people,
-        labels_source=_describe_labels(everybody),
-        licence=provenance.licence,
+        labels_source=experiment.card.labels_source or _describe_labels(everybody),
+        dimensions_source=experiment.card.dimensions_source,
+        licence=provenance.licence or experiment.card.licence,
         metrics=summarise_folds(results),
         how=f"Cross-validated over {folds} {_plural('fold', folds)} and {seeds} "
-        f"{_plural('seed', seeds)}, divided by person where people are known; means and population "
+        f"{_plural('seed', seeds)}, divided by person where people are known; means and sample "
         "standard deviations are over these runs. The file itself was then fitted on everybody, "
         f"for {everybody.training.epochs} epochs, so no figure is of the file itself.",
         command=provenance.command,
@@ -172,7 +173,7 @@ def summarise_folds(results: pd.DataFrame) -> tuple[Measured, ...]:
                     condition=str(condition),
                     metric=str(metric),
                     mean=float(values.mean()),
-                    deviation=float(values.std(ddof=0)),
+                    deviation=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
                     count=len(values),
                     level=_number_or_none(level),
                 )

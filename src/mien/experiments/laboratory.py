@@ -112,7 +112,9 @@ def reproduce(name: str, **run: Unpack[RunOptions]) -> Report:
     reports = []
     for part in list_parts(name):
         experiment = load_experiment(RECIPES / f"{part}.yaml")
-        reports.append(_Job(experiment, f"mien reproduce {part} --data DIR", run).finish())
+        reports.append(
+            _ExperimentJob(experiment, f"mien reproduce {part} --data DIR", run).finish()
+        )
     return Report(
         [file for report in reports for file in report.files],
         [failure for report in reports for failure in report.failures],
@@ -174,16 +176,16 @@ def train(
     command = run.get("command") or f"mien train {file.name}"
     if file.suffix.lower() in TABLES:
         experiment = plan_study(file, _make_study(asked), _name_of(run.get("out")))
-        return _Job(experiment, command, run, file.parent).finish()
+        return _ExperimentJob(experiment, command, run, file.parent).finish()
     if asked:
         raise OptionError(
             f"{', '.join(asked)} cannot be given beside an experiment",
             advice="write it in the YAML, or train on a table of recordings",
         )
-    if file.suffix.lower() in RECIPE or file.exists():
-        return _Job(load_experiment(file), command, run, file.resolve().parent).finish()
+    if file.suffix.lower() in RECIPE or file.is_file():
+        return _ExperimentJob(load_experiment(file), command, run, file.resolve().parent).finish()
     if str(path) in list_experiments():
-        return _Job(load_experiment(RECIPES / f"{path}.yaml"), command, run).finish()
+        return _ExperimentJob(load_experiment(RECIPES / f"{path}.yaml"), command, run).finish()
     raise InputError(
         "is neither a file nor an experiment that ships with mien",
         path=path,
@@ -204,7 +206,7 @@ def _name_of(out: str | Path | None) -> str:
 
 
 @dataclass
-class _Job:
+class _ExperimentJob:
     """One experiment from its YAML to its files."""
 
     experiment: Experiment
@@ -260,7 +262,9 @@ class _Job:
         if results.empty:
             return Report([], failures, results, skipped)
         files = []
-        if self.model_file is not None and len(finished) == len(runs):
+        whole = len(finished) == len(runs) and not self.run.get("so_far")
+        if self.model_file is not None and whole:
+            console.print("fitting on everybody")
             files.append(self._save_model(finished, results))
         table = summarise_runs(experiment, results)
         files += self._write(finished, results, table, planned=len(runs))
@@ -268,8 +272,9 @@ class _Job:
 
     def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
         assert self.model_file is not None
-        fabric = None
-        provenance = Provenance(self.command, self.run.get("licence", "unknown"))
+        hardware = self.run.get("hardware", ONE_CPU)
+        fabric = hardware.create_fabric() if hardware.devices == 1 else None
+        provenance = Provenance(self.command, self.run.get("licence", ""))
         model = fit_on_everybody(
             runs, results, provenance, fabric, force=self.run.get("force", False)
         )

@@ -11,9 +11,12 @@ from pydantic import ValidationError
 
 from mien.errors import OptionError
 from mien.experiments.experiment import Experiment
+from mien.experiments.places import find_places
 
 DEFAULT_MODEL = "linear_probe"
 EPOCHS, PATIENCE, BATCH_SIZE, RATE, CLIP = 60, 12, 16, 1e-3, 1.0
+
+_FIGURES = {("categories", "clip"): ("confusion",), ("dimensions", "frame"): ("traces",)}
 
 Feature = str | Mapping[str, Any]
 
@@ -54,6 +57,7 @@ def plan_study(path: Path, study: Study, name: str = "") -> Experiment:
 
     Raises:
         OptionError: something is asked that makes no sense; the message says what.
+        MienError: the table is not as it should be.
     """
     given = {
         "name": name or path.stem,
@@ -72,11 +76,14 @@ def plan_study(path: Path, study: Study, name: str = "") -> Experiment:
     if study.treatment is not None:
         given["treatments"] = [_describe_treatment(study.treatment)]
     try:
-        return Experiment.model_validate(given)
+        experiment = Experiment.model_validate(given)
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"] if part != "function-plain")
         raise OptionError(f"{place}: {problem['msg'].removeprefix('Value error, ')}") from error
+    task = experiment.data.resolve(find_places(path.parent)).task()
+    figures = _FIGURES.get((task.kind, task.per), ())
+    return experiment.model_copy(update={"figures": figures})
 
 
 def _describe_data(path: Path, study: Study) -> dict[str, Any]:
@@ -87,7 +94,6 @@ def _describe_data(path: Path, study: Study) -> dict[str, Any]:
         data["features"] = dict(study.features)
     if study.folds is not None:
         data["count"] = study.folds
-        data["folds"] = study.folds
     return data
 
 

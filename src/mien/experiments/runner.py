@@ -186,8 +186,8 @@ def run_all(
 
         alone = hardware.accelerator != "cpu" or hardware.devices > 1
         at_once = workers or (1 if alone else os.cpu_count() or 1)
-        job = Job(hardware, force)
-        for run, error in _execute_each(left, at_once, job, on_progress):
+        how = ExecutionSettings(hardware, force)
+        for run, error in _execute_each(left, at_once, how, on_progress):
             progress.advance(bar)
             if error is not None:
                 failures.append(Failure(run, error))
@@ -206,7 +206,7 @@ def _tell_changes(states: Iterable[RunState], console: Console) -> None:
 
 
 @dataclass(frozen=True)
-class Job:
+class ExecutionSettings:
     """How runs are executed.
 
     Attributes:
@@ -219,12 +219,15 @@ class Job:
 
 
 def _execute_each(
-    runs: Sequence[RunSpec], workers: int, job: Job, on_progress: Callable[[float], None]
+    runs: Sequence[RunSpec],
+    workers: int,
+    how: ExecutionSettings,
+    on_progress: Callable[[float], None],
 ) -> Iterator[tuple[RunSpec, str | None]]:
     """Each run and what went wrong with it; only a run in this process tells how far it is."""
     if workers == 1 or len(runs) < 2:
         for run in runs:
-            yield run, attempt(run, job, on_progress)
+            yield run, attempt(run, how, on_progress)
         return
     context = multiprocessing.get_context("spawn")
     # Runs of the second wave build on those of the first.
@@ -237,7 +240,7 @@ def _execute_each(
     ) as pool:
         for wave in waves:
             pending: dict[Future[str | None], RunSpec] = {
-                pool.submit(attempt, run, job): run for run in wave
+                pool.submit(attempt, run, how): run for run in wave
             }
             for future in as_completed(pending):
                 yield pending[future], future.result()
@@ -257,16 +260,18 @@ def _begin_worker(parent: int, plugins: Sequence[str]) -> None:
 
 
 def attempt(
-    run: RunSpec, job: Job = Job(), on_progress: Callable[[float], None] | None = None
+    run: RunSpec,
+    how: ExecutionSettings = ExecutionSettings(),
+    on_progress: Callable[[float], None] | None = None,
 ) -> str | None:
     """Execute a run; what went wrong, if it did."""
     try:
-        fabric = job.hardware.create_fabric()
-        if job.hardware.devices == 1:
-            execute(run, fabric, on_progress, force=job.force)
+        fabric = how.hardware.create_fabric()
+        if how.hardware.devices == 1:
+            execute(run, fabric, on_progress, force=how.force)
         else:
             plugins = tuple(loaded_plugins())
-            fabric.launch(partial(_share, run=run, force=job.force, plugins=plugins))
+            fabric.launch(partial(_share, run=run, force=how.force, plugins=plugins))
     except MienError as error:
         return str(error)
     return None

@@ -192,6 +192,22 @@ class Reported(Settings):
     level: float | None = None
 
 
+class CardText(Settings):
+    """What only the maker of a trained model can say of it; see `mien.card.Card`.
+
+    Attributes:
+        description: a sentence or two; by default title, model and labels.
+        labels_source: where the labels come from.
+        dimensions_source: what a timeline says of its dimensions.
+        licence: of the weights.
+    """
+
+    description: str = ""
+    labels_source: str = ""
+    dimensions_source: str = ""
+    licence: str = "unknown"
+
+
 class Quick(Settings):
     """What `--quick` makes smaller.
 

@@ -130,13 +130,10 @@ def _write_head(experiment: Experiment, results: pd.DataFrame, command: str, dat
 
 def _format_title(metric: str) -> str:
     name, _, of = metric.partition("/")
-    known = METRICS.get(name)
-    arrow = (
-        ""
-        if known is None
-        else (" (higher is better)" if known.higher_is_better else " (lower is better)")
-    )
-    title = name.replace("_", " ") if known is None else known.title
+    title, arrow = name.replace("_", " "), ""
+    if name in METRICS:
+        title = METRICS[name].title
+        arrow = f" ({'higher' if METRICS[name].higher_is_better else 'lower'} is better)"
     return f"{title}{' of ' + of if of else ''}{arrow}"
 
 

@@ -1,1 +1,1 @@
-"""Frames and samples to sequences: faces, voice, encoders, and what is kept of them."""
+"""Media to time series: extractors by name, people in a recording, the cache of features."""

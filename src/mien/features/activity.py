@@ -81,7 +81,7 @@ class ActivityNetwork(nn.Module):
 
     @classmethod
     def pretrained(cls) -> ActivityNetwork:
-        """The network with Silero's weights, for inference.
+        """Load the network with Silero's weights, for inference.
 
         Raises:
             WeightError: the weights cannot be had.

@@ -71,7 +71,7 @@ class FeatureCache:
         changes one medium only (an attribute ``modality``) leaves the features of the other alone.
 
         Args:
-            path: the recording.
+            path: the recording; one of the files of features where there is none.
             reader: extracts.
             modalities: which of the reader's; all where None.
             channel: of the sound, counted from 1; the mean of all channels where None.
@@ -88,24 +88,24 @@ class FeatureCache:
             OutputError: the folder does not take the features.
         """
         given = {name: Path(file) for name, file in (files or {}).items()}
-        names = _names(reader, modalities, given)
-        places = {
-            name: self._place(name, Path(path), reader, channel, through, given) for name in names
+        names = _names(Path(path), reader, modalities, given)
+        entries = {
+            name: self._entry(name, Path(path), reader, channel, through, given) for name in names
         }
-        media = {name: place.load() for name, place in places.items()}
+        media = {name: entry.load() for name, entry in entries.items()}
         lacking = [name for name, medium in media.items() if medium is _UNKNOWN]
         if lacking:
             stage = None if through is None else through[1]
             own = {name: file for name, file in given.items() if name in lacking}
             read = reader.read_media(path, lacking, channel=channel, through=stage, files=own)
             for name, medium in read.items():
-                media[name] = places[name].keep(medium)
+                media[name] = entries[name].keep(medium)
         there = {name: medium for name, medium in media.items() if isinstance(medium, Medium)}
         if not there:
             raise NothingPresent(f"holds no {' and no '.join(names)}", path=path)
         return align_ends(there)
 
-    def _place(
+    def _entry(
         self,
         name: str,
         path: Path,
@@ -113,20 +113,20 @@ class FeatureCache:
         channel: int | None,
         through: tuple[str, Stage] | None,
         files: Mapping[str, Path],
-    ) -> _Place:
+    ) -> _Entry:
         extractor = reader.extractors[name]
         told: dict[str, object] = {"format": _FORMAT, **_identity(extractor)}
         if extractor.source == "sound" and channel is not None:
             told["channel"] = channel
         if extractor.source == "face":
             told["face_hop"] = reader.face_hop
-        if through is not None and _MEDIA.get(extractor.source) in touched(through[1]):
+        if through is not None and _MEDIA.get(extractor.source) in find_touched(through[1]):
             told["through"] = through[0]
         content = content_digest(files.get(name, path))
-        return _Place(self.folder, json.dumps(told, sort_keys=True), content, extractor)
+        return _Entry(self.folder, json.dumps(told, sort_keys=True), content, extractor)
 
 
-def touched(stage: Stage) -> frozenset[str]:
+def find_touched(stage: Stage) -> frozenset[str]:
     """Tell which media a degradation changes: of ``audio`` and ``video`` those it names, or both.
 
     Args:
@@ -138,7 +138,7 @@ def touched(stage: Stage) -> frozenset[str]:
 
 
 def content_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """Compute the SHA-256 of a file's content, in hexadecimal.
 
     A file of the same place, size and time of change is read once only.
 
@@ -166,8 +166,13 @@ def _identity(extractor: Extractor) -> dict[str, object]:
     return {key: spec[key] for key in ("name", "settings", "version")}
 
 
+def _may_have(extractor: Extractor, given: bool) -> bool:
+    """Whether a recording may have a modality: one from a file only where the file is given."""
+    return given or not isinstance(extractor, FeatureFile)
+
+
 def _names(
-    reader: Reader, modalities: Collection[str] | None, files: Mapping[str, Path]
+    path: Path, reader: Reader, modalities: Collection[str] | None, files: Mapping[str, Path]
 ) -> list[str]:
     """The modalities that are wanted and may be there, in the reader's order."""
     for name in modalities or ():
@@ -179,7 +184,7 @@ def _names(
         name
         for name, extractor in reader.extractors.items()
         if (modalities is None or name in modalities)
-        and (name in files or not isinstance(extractor, FeatureFile))
+        and (name in files if path in files.values() else _may_have(extractor, name in files))
     ]
 
 
@@ -190,7 +195,7 @@ class _Unknown:
 _UNKNOWN = _Unknown()
 
 
-class _Place:
+class _Entry:
     """Where one modality of one recording lies.
 
     Args:

@@ -40,8 +40,10 @@ _THUMBNAIL_ZOOM_OUT = 1.5
 _JPEG_QUALITY = 85
 
 
-def similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The rotation, uniform scale and shift that bring points onto others with least squares.
+def fit_similarity(
+    source: NDArray[np.floating], target: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Fit the rotation, uniform scale and shift that bring points onto others (least squares).
 
     Closed form in the plane of Umeyama (1991), "Least-squares estimation of transformation
     parameters between two point patterns", equations 40 to 42, without mirroring.
@@ -103,7 +105,7 @@ def align_colour(image: Image, landmarks: NDArray[np.float32], size_px: int) -> 
     Raises:
         ValueError: the landmarks are all in one place, or not finite.
     """
-    transform = similarity(landmarks, TEMPLATE) * (size_px / CROP_PX)
+    transform = fit_similarity(landmarks, TEMPLATE) * (size_px / CROP_PX)
     scale = math.hypot(transform[0, 0], transform[1, 0])
     samples = min(max(math.ceil(1 / scale - 0.01), 1), _MOST_SAMPLES)
     crop = cv2.warpAffine(
@@ -124,15 +126,15 @@ def _centred(transform: NDArray[np.float64]) -> NDArray[np.float64]:
     return shifted
 
 
-def quality(image: Image, face: Face, crop: Image) -> float:
-    """How well a face can be read, from 0 to 1: a product of six terms that each end at 1.
+def rate_quality(image: Image, face: Face, crop: Image) -> float:
+    """Rate how well a face can be read, from 0 to 1: a product of six terms, each at most 1.
 
     - size: distance between the eyes over 17.6 px, from where on the crop holds no invented pixels;
-    - frontality (`frontality`);
-    - sharpness (`sharpness`);
-    - exposure: standard deviation of the crop over 20 grey levels, times the share of its pixels
+    - frontality (`rate_frontality`);
+    - sharpness (`rate_sharpness`);
+    - exposure: standard deviation of the crop over 20 grey levels, times the fraction of its pixels
       that are neither black (below 4) nor white (above 251);
-    - visibility: share of the five landmarks that lie inside the image;
+    - visibility: fraction of the five landmarks that lie inside the image;
     - the detector's score.
 
     It says how much the picture shows, not how far an emotion can be trusted. Noise counts as
@@ -150,8 +152,8 @@ def quality(image: Image, face: Face, crop: Image) -> float:
     unclipped = ((crop >= _DARK) & (crop <= _BRIGHT)).mean()
     terms = (
         min(eyes / _EYES_PX, 1.0),
-        frontality(face.landmarks),
-        sharpness(crop),
+        rate_frontality(face.landmarks),
+        rate_sharpness(crop),
         min(float(crop.std()) / _CONTRAST, 1.0) * float(unclipped),
         float(inside.mean()),
         face.score,
@@ -159,8 +161,8 @@ def quality(image: Image, face: Face, crop: Image) -> float:
     return min(max(math.prod(terms), 0.0), 1.0)
 
 
-def frontality(landmarks: NDArray[np.float32]) -> float:
-    """How far a face looks at the camera, from 0 (profile) to 1 (frontal).
+def rate_frontality(landmarks: NDArray[np.float32]) -> float:
+    """Rate how far a face looks at the camera, from 0 (profile) to 1 (frontal).
 
     Falls in a straight line with the distance of the nose from its place on the line between the
     middles of eyes and mouth, 54 % down, and is 0 when it is half the distance between the eyes off
@@ -182,8 +184,8 @@ def frontality(landmarks: NDArray[np.float32]) -> float:
     return max(1 - turned, 0.0) * min(width / height / _EYES_TO_HEIGHT, 1.0)
 
 
-def sharpness(crop: Image) -> float:
-    """Variance of the Laplacian over the variance of the crop over 0.3, at most 1.
+def rate_sharpness(crop: Image) -> float:
+    """Rate sharpness: variance of the Laplacian over that of the crop over 0.3, at most 1.
 
     The ratio does not change with exposure and contrast. About 95 % of the
     faces of Java-SED and of FER+ reach 0.3 and so the full mark; a blur of 0.8 px of the crop takes
@@ -197,8 +199,8 @@ def sharpness(crop: Image) -> float:
     return min(float(edges.var()) / max(float(values.var()), 1e-6) / _SHARPNESS, 1.0)
 
 
-def thumbnail(image: Image, box: Box, size_px: int = 96) -> bytes:
-    """A small square picture of a face and some of what is around it.
+def cut_thumbnail(image: Image, box: Box, size_px: int = 96) -> bytes:
+    """Cut out a small square picture of a face and some of what is around it.
 
     Args:
         image: ``(height, width, 3)`` BGR.

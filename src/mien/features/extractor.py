@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
@@ -97,7 +98,7 @@ class Extractor:
         for name in self.needed_weights:
             parts.append(f"{name}={weights.known_digest(name)[:_DIGEST_CHARACTERS]}")
         if origin := EXTRACTORS.origin(self.name):
-            parts.append(f"{Path(origin).name}={_origin_version(origin)}")
+            parts.append(f"{Path(origin).name}={_origin_version(type(self), origin)}")
         return " ".join(parts)
 
     def spec(self) -> dict[str, object]:
@@ -224,6 +225,7 @@ EXTRACTORS: Registry[type[Extractor]] = Registry(
         "mien.features.face_encoder",
         "mien.features.face_crops",
         "mien.features.files",
+        "mien.features.published",
     ),
 )
 
@@ -384,8 +386,10 @@ def _typed(name: str, key: str, value: object, hint: Any) -> object:  # noqa: AN
         ) from error
 
 
-def _origin_version(origin: str) -> str:
-    plugin = loaded_plugins().get(str(Path(origin).resolve()))
+def _origin_version(kind: type[Extractor], origin: str) -> str:
+    # A plugin's module knows its absolute path, whatever the working folder has become since.
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None) or origin
+    plugin = loaded_plugins().get(file)
     if plugin is not None:
         return plugin[:_DIGEST_CHARACTERS]
     try:

@@ -5,7 +5,7 @@ four stages over 48x48 pixels, trained by ``experiments/face_encoder/train.py`` 
 distributions of FER+ (Barsoum et al. 2016, "Training deep networks for facial expression
 recognition with crowd-sourced label distribution"). Grey on purpose: FER+ is grey, and a colour
 crop loses nothing that the training data could have taught. Each crop is standardised by its own
-mean and deviation inside the network, so exposure and contrast of the recording do not matter.
+mean and standard deviation inside the network, so exposure and contrast do not matter.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class FaceEncoder(nn.Module):
 
     @classmethod
     def pretrained(cls) -> FaceEncoder:
-        """The encoder that comes with mien, in float32.
+        """Load the encoder that comes with mien, in float32.
 
         Raises:
             WeightError: its weights are not in the package.
@@ -153,7 +153,7 @@ def _inference_network() -> FaceEncoder:
 
 
 def fold_normalisation(encoder: FaceEncoder) -> FaceEncoder:
-    """A copy for inference whose batch norms are folded into the convolutions before them."""
+    """Copy an encoder for inference, its batch norms folded into the convolutions before."""
     fused = copy.deepcopy(encoder).eval()
     for chain in [module for module in fused.modules() if isinstance(module, nn.Sequential)]:
         for index in range(len(chain) - 1):

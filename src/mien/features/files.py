@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mien.errors import FormatError, OptionError
 from mien.features.extractor import Extractor, Source, check_hop, register_extractor
 from mien.features.feature_tables import FeatureTable, read_feature_table
-from mien.features.series import Series, cover
+from mien.features.series import Series, count_steps
 
 ONE_ROW_HOP = 1.0  # of a file whose only row does not say how long it is
 _SHORTEST_HOP_S = 1e-4
@@ -257,7 +257,7 @@ def _placed(
 def _nearest_rows(times: NDArray[np.float64], hop: float) -> tuple[int, NDArray[np.int64]]:
     """The row nearest to the beginning of each step; -1 where that is further off than a step."""
     usual = float(np.median(np.diff(times)))
-    count = cover(float(times[-1]) + usual, hop)
+    count = count_steps(float(times[-1]) + usual, hop)
     begins = np.arange(count) * hop
     after = np.clip(np.searchsorted(times, begins), 1, len(times) - 1)
     rows = np.where(begins - times[after - 1] <= times[after] - begins, after - 1, after)

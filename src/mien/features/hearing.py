@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.features.activity import STEP_SAMPLES, ActivityDetector, ActivityNetwork
 from mien.features.extractor import SoundExtractor, run_extractor
-from mien.features.series import Medium, Series, cover
+from mien.features.series import Medium, Series, count_steps
 from mien.features.store import RowStore
 from mien.features.streams import SoundStream
 from mien.media.records import SAMPLE_RATE_HZ, Samples
@@ -195,7 +195,7 @@ class HeardFeatures:
             voiced: where somebody spoke.
         """
         native, hop = self.extractor.native_hop, self.extractor.hop
-        steps, self._end = cover(end, hop), end
+        steps, self._end = count_steps(end, hop), end
         if hop > native * (1 + 1e-9):
             self._pool(steps, voiced)
             return

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mien import weights
 from mien.features.appearance import Look
-from mien.features.crops import align, quality
+from mien.features.crops import align, rate_quality
 from mien.features.extractor import FaceExtractor, FaceImage, run_extractor
 from mien.features.face_detector import FaceDetector
-from mien.features.series import Medium, Series, cover, slots
+from mien.features.series import Medium, Series, count_steps, find_steps
 from mien.features.store import RowStore
 from mien.features.tracking import FaceTracker
 from mien.features.tracks import FaceTrack
@@ -66,7 +66,12 @@ class FaceFinder:
             (
                 person,
                 FaceImage(
-                    frame.time, image, face.box, face.landmarks, crop, quality(image, face, crop)
+                    frame.time,
+                    image,
+                    face.box,
+                    face.landmarks,
+                    crop,
+                    rate_quality(image, face, crop),
                 ),
             )
             for (person, face), crop in zip(people, crops, strict=True)
@@ -98,7 +103,7 @@ class SeenFeatures:
 
     def add(self, track: FaceTrack, face: FaceImage) -> None:
         """Take a face, unless the person has one in this step."""
-        step = int(slots(face.time, self.extractor.hop))
+        step = int(find_steps(face.time, self.extractor.hop))
         steps = track.steps.setdefault(self.modality, [])
         if steps and step <= steps[-1]:
             return
@@ -122,7 +127,7 @@ class SeenFeatures:
 
     def medium(self, track: FaceTrack | None) -> Medium:
         """The whole series of a person, up to the end of the pictures."""
-        values, valid = self.read(track, 0, cover(self._end, self.extractor.hop))
+        values, valid = self.read(track, 0, count_steps(self._end, self.extractor.hop))
         return Medium(Series(values, valid, self.extractor.hop), self._end)
 
     def read(
@@ -132,7 +137,7 @@ class SeenFeatures:
         values = np.zeros((stop - start, *self.extractor.shape), dtype=np.float32)
         valid = np.zeros(stop - start, dtype=np.bool_)
         steps = [] if track is None else track.steps.get(self.modality, [])
-        known = min(stop, cover(self._end, self.extractor.hop))
+        known = min(stop, count_steps(self._end, self.extractor.hop))
         first, last = bisect_left(steps, start), bisect_left(steps, known)
         if track is not None and last > first:
             where = np.array(steps[first:last]) - start
@@ -176,7 +181,7 @@ class Looking:
 
 
 def load_detector() -> FaceDetector:
-    """YuNet with the default options, fetched on first use.
+    """Load YuNet with the default options, fetched on first use.
 
     Raises:
         WeightError: its weights cannot be had.

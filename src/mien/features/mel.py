@@ -50,7 +50,7 @@ def resample(waveform: ArrayLike, from_hz: int, to_hz: int) -> Floats:
 
 
 def mfcc(waveform: ArrayLike, rate_hz: int, *, count: int = 10) -> Floats:
-    """Mel-frequency cepstral coefficients with librosa's defaults (librosa 0.11, ``feature.mfcc``).
+    """Compute mel-frequency cepstral coefficients with the defaults of librosa 0.11.
 
     2,048-point periodic Hann window, hop 512, frames centred with zeros beyond both ends, power
     spectrum, 128 Slaney bands from 0 to half the rate, decibels clipped to 80 below the maximum of
@@ -75,7 +75,7 @@ def mfcc(waveform: ArrayLike, rate_hz: int, *, count: int = 10) -> Floats:
 
 
 def log_power_spectrogram(waveform: ArrayLike) -> Floats:
-    """Log power of 40 ms frames side by side, for 16 kHz sound.
+    """Compute the log power of 40 ms frames side by side, for 16 kHz sound.
 
     640-sample periodic Hann window, hop 640, no padding of the ends, 1,024-point transform,
     ``10 log10(max(|X|^2, 1e-10))``. No normalisation.
@@ -92,7 +92,7 @@ def log_power_spectrogram(waveform: ArrayLike) -> Floats:
 
 
 def vggish_log_mel(waveform: ArrayLike) -> Floats:
-    """The input of VGGish, for 16 kHz sound (Hershey et al. 2017, as published with AudioSet).
+    """Compute the input of VGGish for 16 kHz sound (Hershey et al. 2017, as of AudioSet).
 
     25 ms periodic Hann window, hop 10 ms, no padding of the ends, 512-point magnitude spectrum, 64
     bands of 125-7,500 Hz, triangles linear in mel without area normalisation, ``ln(x + 0.01)``.
@@ -111,7 +111,7 @@ def vggish_log_mel(waveform: ArrayLike) -> Floats:
 
 
 def whisper_log_mel(waveform: ArrayLike) -> Floats:
-    """The input of Whisper, for 16 kHz sound (Radford et al. 2023, section 2.2; 80 bands).
+    """Compute the input of Whisper for 16 kHz sound (Radford et al. 2023, section 2.2; 80 bands).
 
     25 ms periodic Hann window, hop 10 ms, frames centred with the sound mirrored at both ends, the
     frame after the last whole hop dropped, 80 Slaney bands of the power spectrum from 0 to 8 kHz,
@@ -146,7 +146,7 @@ def whisper_log_mel(waveform: ArrayLike) -> Floats:
 
 @cache
 def slaney_mel_filters(rate_hz: int, points: int, bands: int) -> Doubles:
-    """Triangles linear in hertz, of equal area, on Slaney's mel scale, from 0 to half the rate.
+    """Build triangles linear in hertz, of equal area, on Slaney's mel scale, up to half the rate.
 
     The scale is linear below 1 kHz (three mels per 200 Hz) and logarithmic above (27 mels for a
     factor of 6.4); Slaney, M. (1998), Auditory Toolbox, Technical Report 1998-010.
@@ -166,7 +166,7 @@ def slaney_mel_filters(rate_hz: int, points: int, bands: int) -> Doubles:
 
 @cache
 def vggish_mel_filters() -> Doubles:
-    """Triangles linear in mel, mel = 1127 ln(1 + hertz / 700), 125-7,500 Hz, without the DC bin.
+    """Build triangles linear in mel (1127 ln(1 + hertz / 700)), 125-7,500 Hz, without DC.
 
     Returns:
         ``(257, 64)``.

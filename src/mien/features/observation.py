@@ -12,13 +12,9 @@ from mien._closing import Closing
 from mien.features.extractor import Extractor, FaceExtractor, SoundExtractor
 from mien.features.hearing import HeardFeatures, Voiced
 from mien.features.looking import SeenFeatures
-from mien.features.series import Medium, Series, cover, fit
+from mien.features.series import Medium, Series, count_steps, fit
 from mien.features.tracks import FaceTrack, settle_tracks
 from mien.media import Probe
-
-__all__ = ["FACE_FEATURES", "FaceTrack", "Observation"]
-
-FACE_FEATURES = 264
 
 Floats = NDArray[np.float32]
 
@@ -103,7 +99,7 @@ class Observation(Closing):
 
     def steps(self, modality: str) -> int:
         """How many steps of a modality cover what was read of the recording."""
-        return cover(self._extent, self.extractors[modality].hop)
+        return count_steps(self._extent, self.extractors[modality].hop)
 
     def read(
         self, modality: str, track: FaceTrack | None, start: int, stop: int

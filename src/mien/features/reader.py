@@ -104,7 +104,7 @@ class Reader(Closing):
         """Decode a recording and let the extractors read it.
 
         Args:
-            path: the recording.
+            path: the recording; one of the files of features where there is none.
             without: modalities that are not read; ``audio`` and ``video`` also keep sound and
                 pictures from being decoded for anything else.
             channel: of the sound, counted from 1; the mean of all channels where None.
@@ -130,6 +130,8 @@ class Reader(Closing):
         unwanted = {*without} | (sound if AUDIO in without else set())
         unwanted |= faces if VIDEO in without else set()
         names = [name for name in self.extractors if name not in unwanted]
+        if Path(path) in {Path(file) for file in (files or {}).values()}:  # there is no recording
+            names, hear = [name for name in names if name in (files or {})], False
         seen = self._observe(Path(path), names, hear, channel, through, files or {}, progress)
         try:
             _require_anything(seen)

@@ -101,14 +101,14 @@ def align_ends(media: Mapping[str, Medium]) -> dict[str, Series]:
 def fit(medium: Medium, end: float) -> Series:
     """Let a modality end at some second; see `align_ends`."""
     series = medium.series
-    steps = cover(end, series.hop)
+    steps = count_steps(end, series.hop)
     if not (medium.follows and len(series) == 1):
         return series.resize(steps)
     values = np.repeat(series.values, steps, axis=0)
     return replace(series, values=values, valid=np.repeat(series.valid, steps))
 
 
-def cover(duration: float, hop: float) -> int:
+def count_steps(duration: float, hop: float) -> int:
     """Count the steps that cover a duration, at least one.
 
     The last may be cut short, but not to less than a thousandth.
@@ -116,7 +116,7 @@ def cover(duration: float, hop: float) -> int:
     return max(math.ceil(round(duration / hop, 3)), 1)
 
 
-def slots(times: Any, hop: float) -> NDArray[np.int64]:  # noqa: ANN401 - anything of numbers
+def find_steps(times: Any, hop: float) -> NDArray[np.int64]:  # noqa: ANN401 - anything of numbers
     """Find the step that each time falls into; a time a millionth before a step belongs to it."""
     steps: NDArray[np.int64] = np.floor(np.asarray(times) / hop + 1e-6).astype(np.int64)
     return steps

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.features.crops import thumbnail
+from mien.features.crops import cut_thumbnail
 from mien.features.extractor import FaceImage
 
 THUMBNAILS = 12
@@ -53,7 +53,7 @@ class FaceTrack:
 
     def _keep_thumbnail(self, face: FaceImage) -> None:
         """Keep a picture; where there are too many, every second one goes."""
-        self.thumbnails.append((face.time, thumbnail(face.image, face.box)))
+        self.thumbnails.append((face.time, cut_thumbnail(face.image, face.box)))
         if len(self.thumbnails) > 2 * THUMBNAILS:
             self.thumbnails = self.thumbnails[::2]
             self._spacing *= 2

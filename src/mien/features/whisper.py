@@ -68,7 +68,7 @@ class WhisperEncoder(nn.Module):
 
     @classmethod
     def pretrained(cls) -> WhisperEncoder:
-        """The encoder with OpenAI's weights and our drift, in float32, for inference.
+        """Load the encoder with OpenAI's weights and our drift, in float32, for inference.
 
         Raises:
             WeightError: the weights cannot be had.
@@ -106,7 +106,7 @@ class WhisperEncoder(nn.Module):
         return torch.cat([outputs[number - 1] for number in blocks], dim=-1)
 
     def steady(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
-        """As `forward`, less what the blocks give at each position on average, whatever is said.
+        """Encode as `forward` does, less what the blocks give at each position on average.
 
         The average level over the first 10 s stays in.
 

@@ -137,7 +137,7 @@ def main(settings: str) -> None:
 def _serve(command: dict[str, Any], inbox: Inbox, outbox: Outbox, limits: Limits) -> None:
     number = command["number"]
     try:
-        job.run(job.Job.of(command), outbox.send, lambda: inbox.stopped(number), limits)
+        job.run(job.DecodeJob.of(command), outbox.send, lambda: inbox.stopped(number), limits)
     except MemoryError:
         _report(outbox, LimitError(_OUT_OF_MEMORY, advice=_SCALE_DOWN), spent=True)
     except MienError as error:

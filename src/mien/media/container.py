@@ -68,7 +68,7 @@ class Recording(NamedTuple):
 
 
 @contextmanager
-def opened(path: str, limits: Limits) -> Iterator[Recording]:
+def open_recording(path: str, limits: Limits) -> Iterator[Recording]:
     """Open a file and choose its streams; nothing of it has been decoded for good yet.
 
     FFmpeg reads through a file object of ours, so no file name is ever taken for a protocol, and is

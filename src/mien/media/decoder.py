@@ -135,7 +135,7 @@ class Decoder(Closing):
         return None if self._child is None else self._child.pid
 
     def probe(self, path: str | Path) -> Probe:
-        """What a file says about itself; its first frame is decoded, nothing more.
+        """Read what a file says about itself; its first frame is decoded, nothing more.
 
         Raises:
             InputError: the path is no plain, readable, non-empty file.
@@ -157,7 +157,7 @@ class Decoder(Closing):
         max_side_px: int = 1280,
         channel: int | None = None,
     ) -> Stream:
-        """Frames and samples of a file, as far as it has them.
+        """Decode frames and samples of a file, as far as it has them.
 
         Args:
             path: the file.

@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol, Self
 from av import AudioFrame, VideoFrame
 
 from mien.errors import DamagedError
-from mien.media.container import opened
+from mien.media.container import open_recording
 from mien.media.messages import ALIVE, END, FRAME, PROBE, SAMPLES, Header, to_json
 from mien.media.pictures import Painter, Ticks
-from mien.media.reading import Reader
+from mien.media.reading import Demuxer
 from mien.media.records import Limits, Probe, Samples
 from mien.media.sound import Clock
 from mien.media.tracks import describe
@@ -34,7 +34,7 @@ class StoppedError(Exception):
 
 
 @dataclass(frozen=True)
-class Job:
+class DecodeJob:
     """What is wanted of a file: the arguments of `mien.media.Decoder.stream`, or only its probe."""
 
     path: str
@@ -79,7 +79,7 @@ class Pulse:
             self._send(Header(ALIVE, self.position))
 
 
-def run(job: Job, send: Send, stopped: Callable[[], bool], limits: Limits) -> None:
+def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits) -> None:
     """Send a file's probe, then its frames and samples if they are wanted, then the end.
 
     Raises:
@@ -89,16 +89,16 @@ def run(job: Job, send: Send, stopped: Callable[[], bool], limits: Limits) -> No
     warnings: list[str] = []
     pulse = Pulse(send, stopped)
     try:
-        with opened(job.path, limits) as recording:
+        with open_recording(job.path, limits) as recording:
             wanted = frozenset(kind for kind in ("audio", "video") if getattr(job, kind))
-            reader = Reader(recording, limits, wanted, Ticks(job.video_hz), pulse)
+            reader = Demuxer(recording, limits, wanted, Ticks(job.video_hz), pulse)
             probe = describe(job.path, reader)
             send(Header(PROBE), to_json(asdict(probe)))
             if reader.kinds:
                 playback = Playback(job, reader, pulse, send)
                 warnings += [*recording.warnings, *playback.run()]
                 if not recording.guessed:
-                    warnings += shortfall(playback, probe)
+                    warnings += find_shortfall(playback, probe)
     except StoppedError:
         pass
     send(Header(END), to_json(warnings))
@@ -117,7 +117,7 @@ class Playback:
         ends: by kind (``audio``, ``video``), how many seconds into the recording it was decoded.
     """
 
-    def __init__(self, job: Job, reader: Reader, pulse: Pulse, send: Send) -> None:
+    def __init__(self, job: DecodeJob, reader: Demuxer, pulse: Pulse, send: Send) -> None:
         self._job, self._reader = job, reader
         self._pulse, self._send = pulse, send
         self._painter = Painter(job.max_side_px, reader.pixel_aspect)
@@ -185,8 +185,8 @@ class Playback:
             yield "reading stopped at a place that makes no sense"
 
 
-def shortfall(playback: Playback, probe: Probe) -> Iterator[str]:
-    """A warning for a recording that could be decoded less far than its header announces."""
+def find_shortfall(playback: Playback, probe: Probe) -> Iterator[str]:
+    """Warn of a recording that could be decoded less far than its header announces."""
     tracks = {"audio": probe.audio, "video": probe.video}
     there = {kind: track for kind, track in tracks.items() if track is not None}
     announced = [

@@ -113,7 +113,7 @@ def to_json(value: object) -> bytes:
 
 
 def from_bytes(header: Header, payload: NDArray[np.uint8], path: str) -> Message:
-    """The message in a header and its payload.
+    """Read the message in a header and its payload.
 
     Args:
         header: a checked header.

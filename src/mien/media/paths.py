@@ -10,7 +10,7 @@ from mien.errors import InputError
 
 
 def plain_file(path: str | Path) -> str:
-    """The absolute path of a file, symbolic links resolved.
+    """Find the absolute path of a file, symbolic links resolved.
 
     Whatever a name looks like (a protocol, an option), it is the name of a local file.
 

@@ -77,8 +77,8 @@ class Orientation(NamedTuple):
         return np.ascontiguousarray(image[::step_y, ::step_x])
 
 
-def orientation(frame: VideoFrame) -> Orientation:
-    """The orientation in a frame's display matrix, to the nearest quarter turn.
+def read_orientation(frame: VideoFrame) -> Orientation:
+    """Read the orientation from a frame's display matrix, to the nearest quarter turn.
 
     The matrix (ISO/IEC 14496-12, 6.2.2) maps a stored point to a shown one by
     ``x' = a x + c y``, ``y' = b x + d y``.
@@ -93,8 +93,8 @@ def orientation(frame: VideoFrame) -> Orientation:
     return Orientation(True, c < 0, b < 0)
 
 
-def shown_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
-    """Width and height of a stored picture with square pixels, before rotation.
+def compute_shown_size(width: int, height: int, pixel_aspect: Fraction | None) -> tuple[int, int]:
+    """Compute width and height of a stored picture with square pixels, before rotation.
 
     An aspect beyond 4:1 is taken for damage and ignored.
     """
@@ -119,7 +119,7 @@ class Painter:
 
     def paint(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """``(height, width, 3)`` uint8 BGR."""
-        width, height = shown_size(frame.width, frame.height, self._pixel_aspect)
+        width, height = compute_shown_size(frame.width, frame.height, self._pixel_aspect)
         scale = min(1.0, self._max_side_px / max(width, height))
         # Averaging over areas keeps a scaled-down face free of moiré.
         converted = self._reformatter.reformat(
@@ -131,4 +131,4 @@ class Painter:
             threads=1,
         )
         image: NDArray[np.uint8] = converted.to_ndarray().astype(np.uint8, copy=False)
-        return orientation(frame).apply(image)
+        return read_orientation(frame).apply(image)

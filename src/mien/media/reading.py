@@ -42,7 +42,7 @@ class Decoded(NamedTuple):
     length: float
 
 
-class Reader:
+class Demuxer:
     """Reads one recording once, from its beginning.
 
     The picture's orientation is known only from a decoded frame, so the reader looks ahead to the

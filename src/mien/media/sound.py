@@ -23,8 +23,8 @@ _CHUNK: Final = SAMPLE_RATE_HZ // 2
 _TYPES: Final = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 
 
-def mono(frame: AudioFrame, channel: int | None = None) -> NDArray[np.float32]:
-    """One channel of a frame, or the mean of all, whatever the sample format.
+def mix_channels(frame: AudioFrame, channel: int | None = None) -> NDArray[np.float32]:
+    """Take one channel of a frame, or mix all, whatever the sample format.
 
     Args:
         frame: a decoded frame.
@@ -120,7 +120,7 @@ class Clock:
 
     def push(self, frame: AudioFrame, time: float | None) -> Iterator[Samples]:
         """Take a frame; ``time`` is its stamp in seconds, None where it has none."""
-        values, rate_hz = mono(frame, self._channel), frame.sample_rate
+        values, rate_hz = mix_channels(frame, self._channel), frame.sample_rate
         stamp = self.end if time is None else time
         if self._segment and (rate_hz != self._segment.rate_hz or stamp > self.end + _GAP):
             yield from self.finish()

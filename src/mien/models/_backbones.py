@@ -8,8 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from mien.errors import OptionError
-from mien.features.face_encoder import CROP_PX, EMBEDDING
-from mien.features.faces import default_encoder
+from mien.features.face_encoder import CROP_PX, EMBEDDING, FaceEncoder
 from mien.models.efficientface import EfficientFace
 from mien.schema import VIDEO
 
@@ -33,7 +32,7 @@ class FaceTrunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = default_encoder()
+        self.encoder = FaceEncoder.pretrained()
         self.encoder.classifier = nn.Identity()  # type: ignore[assignment]
         self.encoder.dropout = nn.Identity()  # type: ignore[assignment]
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mien.errors import OptionError
 from mien.features.hearing import VOICED_HOP
-from mien.features.observation import FaceTrack, Observation
-from mien.features.series import cover, slots
+from mien.features.observation import Observation
+from mien.features.series import count_steps, find_steps
+from mien.features.tracks import FaceTrack
 from mien.schema import VOICE_PERSON
 from mien.signals import Sequence as Steps
 from mien.signals import Signals
@@ -45,15 +46,15 @@ class Grid:
 
     def steps(self, duration: float) -> int:
         """Count the steps that cover a duration; the last may be cut short, not to a thousandth."""
-        return cover(duration, self.hop) if duration > 0 else 0
+        return count_steps(duration, self.hop) if duration > 0 else 0
 
     def step_of(self, times: NDArray[np.floating]) -> NDArray[np.int64]:
         """Find the step that each time falls into."""
-        return slots(times, self.hop)
+        return find_steps(times, self.hop)
 
     def middle_frames(self, steps: NDArray[np.int64], hop: float, count: int) -> NDArray[np.int64]:
         """Find the frame that spans the middle of each step, of so many frames of a hop."""
-        return slots((steps + 0.5) * self.hop, hop).clip(max=count - 1)
+        return find_steps((steps + 0.5) * self.hop, hop).clip(max=count - 1)
 
     def window_steps(self, step_s: float) -> int:
         """Count the steps of a modality in a window."""

@@ -24,7 +24,6 @@ __all__ = [
     "WeightStatus",
     "Wheel",
     "cache_folder",
-    "digest",
     "known_digest",
     "load",
     "locate",
@@ -61,12 +60,12 @@ class WeightStatus:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all weight files, those of others first."""
+    """List the names of all weight files, those of others first."""
     return (*PUBLISHED, *trained())
 
 
 def locate(name: str) -> Path:
-    """The verified local file of this name, fetched on first use.
+    """Find the verified local file of this name, fetched on first use.
 
     A cached file that is no longer what was kept is fetched again (refused when offline).
 
@@ -81,7 +80,7 @@ def locate(name: str) -> Path:
 
 
 def load(name: str) -> dict[str, Tensor]:
-    """The tensors of a safetensors weight file, on the CPU, in the precision that was kept.
+    """Load the tensors of a safetensors weight file, on the CPU, in the precision that was kept.
 
     Raises:
         OptionError: no weight file has this name, or it holds no tensors (an ONNX network).
@@ -93,18 +92,8 @@ def load(name: str) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def digest(name: str) -> str:
-    """SHA-256 of the verified local file, in hexadecimal; fetched on first use.
-
-    Raises:
-        OptionError: no weight file has this name.
-        WeightError: it cannot be had, or is not the file that it should be.
-    """
-    return sha256_of(locate(name))
-
-
 def known_digest(name: str) -> str:
-    """SHA-256 of the file as it was published, from the registry; nothing is fetched or read.
+    """Look up the SHA-256 of a file as it was published; nothing is fetched or read.
 
     Raises:
         OptionError: no weight file has this name.
@@ -114,7 +103,7 @@ def known_digest(name: str) -> str:
 
 
 def status() -> list[WeightStatus]:
-    """How every weight file stands on this machine; never touches the network."""
+    """Check how every weight file stands on this machine; never touches the network."""
     return [
         *(_published_status(entry) for entry in PUBLISHED.values()),
         *(_trained_status(entry) for entry in trained().values()),

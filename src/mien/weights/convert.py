@@ -17,7 +17,7 @@ _WHOLE = ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "positiona
 
 
 def whisper_encoder(published: Path, kept: Path) -> None:
-    """Keep the convolutions, the position table and the first three blocks of Whisper's encoder.
+    """Write the convolutions, the position table and the first three blocks of Whisper's encoder.
 
     Names are OpenAI's without the leading ``encoder.``; values stay float16, as published.
 

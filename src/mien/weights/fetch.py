@@ -38,18 +38,18 @@ def announce(sentence: str) -> None:
 
 
 def megabytes(size_bytes: int) -> str:
-    """A size for people, as ``69.9 MB``."""
+    """Write a size for people, as ``69.9 MB``."""
     return f"{size_bytes / 1e6:.1f} MB"
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Compute the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(entry: WeightFile, folder: Path) -> Path:
-    """The published file, verified, in the given folder.
+    """Fetch the published file, verified, into the given folder.
 
     Args:
         entry: which file.

@@ -1,31 +1,15 @@
+"""Networks that SFAV begins with."""
+
 import numpy as np
 import pytest
 import torch
 
 from mien.errors import OptionError
-from mien.features.face_encoder import CROP_PX
-from mien.features.pixels import MFCC_HOP, PixelExtractor
 from mien.models import Task, create_model
 from mien.signals import Sequence, Signals
 
 TASK = Task("categories", ("calm", "angry"))
 SMALL = {"widths": {"audio": (8, 8, 8, 8), "video": (8, 8, 8, 8)}}
-
-
-@pytest.mark.usefixtures("encoders")
-def test_a_real_clip_becomes_crops_and_cepstra(java_clip):
-    with PixelExtractor() as extract:
-        signals = extract(java_clip)
-        again = extract(java_clip)
-    assert signals["video"].values.shape[2:] == (1, CROP_PX, CROP_PX)
-    assert signals["audio"].values.shape[2:] == (10,)
-    lengths = [s.valid.shape[1] * s.hop for s in signals.values()]
-    assert abs(lengths[0] - lengths[1]) < 0.3
-    assert signals["audio"].hop == MFCC_HOP
-    assert float(signals["video"].valid.float().mean()) > 0.8
-    crops = signals["video"].values[signals["video"].valid]
-    assert 0 <= float(crops.min()) < float(crops.max()) <= 1
-    assert all(torch.equal(signals[name].values, again[name].values) for name in signals)
 
 
 def crops(valid: list[bool]) -> Signals:
