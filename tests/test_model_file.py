@@ -7,9 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from mien.errors import (
-    ModelFileError,
-)
+from mien.errors import ModelFileError
 from mien.trained import load_model
 from trained_material import trained
 
