@@ -120,7 +120,7 @@ class RecordingsDataSet(DataSet):
     features: Mapping[str, AnyExtractor] = Field(default_factory=lambda: dict(DEFAULT_EXTRACTORS))
     split_by: Split = "rotating"
     test: Annotated[int, Field(ge=1)] = 2
-    dev: Annotated[int, Field(ge=1)] = 1
+    dev: Annotated[int, Field(ge=0)] = 1
     count: Annotated[int, Field(ge=1)] = 5
 
     @field_validator("features")

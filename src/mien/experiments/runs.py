@@ -239,8 +239,8 @@ class RunSpec:
             "fold": None if fold is None else [fold.train, fold.dev, fold.test],
             "seed": self.seed,
         }
-        parts = {f"{name} settings" if name in _OF_SETTINGS else name: digest(said)
-                 for name, said in settings.items()}  # fmt: skip
+        parts = {f"{name} settings" if name in _OF_SETTINGS else name: digest(value)
+                 for name, value in settings.items()}  # fmt: skip
         parts |= fingerprint_data(data, places)
         parts |= fingerprint_further(data, places, self.treatment.extra)
         parts |= fingerprint_training_code(self.model.model)
@@ -251,8 +251,7 @@ class RunSpec:
 
     def fingerprint_measures(self) -> Parts:
         """Digest what decides about the results beside the weights."""
-        said = self.measures()
-        parts = {name.replace("_", "-"): digest(said[name]) for name in said}
+        parts = {name.replace("_", "-"): digest(v) for name, v in self.measures().items()}
         parts["ratings"] = fingerprint_ratings(self.dataset, self.places)
         return {**parts, **fingerprint_measuring_code()}
 
@@ -361,8 +360,8 @@ def measure_overlap(folders: Iterable[RunFolder]) -> float | None:
 
 def _options(settings: Settings, *without: str) -> dict[str, Any]:
     """What settings say as JSON, without defaults, so that new ones change nothing."""
-    said = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
-    return json.loads(json.dumps(said))  # type: ignore[no-any-return]
+    dumped = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
+    return json.loads(json.dumps(dumped))  # type: ignore[no-any-return]
 
 
 def _data_options(data: DataSet) -> dict[str, Any]:
