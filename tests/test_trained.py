@@ -257,3 +257,8 @@ def test_shipped_models_load_and_answer(name):
     assert torch.isfinite(model.predict(given).scores).all()
     assert model.card.licence != "unknown"
     assert model.card.description
+
+
+def test_the_folder_of_a_run_names_the_model_in_it(tmp_path):
+    trained().save(tmp_path / "model.safetensors")
+    assert load_model(tmp_path).task == TASK

@@ -37,10 +37,11 @@ from mien.experiments.fingerprint import (
 )
 from mien.experiments.spec import ModelSpec, Treatment
 from mien.formats import write_text
+from mien.model_file import RUN_MODEL
 from mien.settings import Settings
 from mien.training import CHECKPOINT, Training
 
-NOTE, MODEL, RESULTS = "run.json", "model.safetensors", "results.csv"
+NOTE, RESULTS = "run.json", "results.csv"
 PREDICTIONS = "predictions.parquet"
 KEYS = ["model", "treatment", "fold", "seed"]
 
@@ -96,7 +97,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The trained model."""
-        return self.path / MODEL
+        return self.path / RUN_MODEL
 
     @property
     def predictions(self) -> Path:
