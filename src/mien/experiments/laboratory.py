@@ -11,7 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from mien.datasets import Places, Unreadable
-from mien.errors import InputError, OptionError
+from mien.errors import InputError, OptionError, OutputError
 from mien.experiments.comparisons import concat_tests, run_comparisons
 from mien.experiments.data import forget_data, resolve_data
 from mien.experiments.experiment import Experiment
@@ -239,6 +239,7 @@ class _ExperimentJob:
 
     def finish(self) -> Report:
         """Run everything and write everything."""
+        self._prepare_folder()
         forget_data()
         console = self.run.get("console") or Console(quiet=True)
         experiment = self.experiment = self.experiment.resolve(self.places)
@@ -270,6 +271,17 @@ class _ExperimentJob:
         files += self._write(finished, results, table, planned=len(runs))
         return Report(files, failures, table, skipped)
 
+    def _prepare_folder(self) -> None:
+        """Make the folder for results before hours are spent."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"cannot be used as a folder for results ({error.strerror})",
+                path=self.folder,
+                advice="choose another with --out",
+            ) from error
+
     def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
         assert self.model_file is not None
         hardware = self.run.get("hardware", ONE_CPU)
@@ -291,7 +303,6 @@ class _ExperimentJob:
     ) -> list[Path]:
         """Write page, numbers, tests and figures."""
         experiment, target = self.experiment, self.folder
-        target.mkdir(parents=True, exist_ok=True)
         page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
         drawn = draw(experiment, results, finished, target)
         overlap = measure_overlap(run.folder for run in finished)
