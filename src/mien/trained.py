@@ -236,8 +236,15 @@ class TrainedModel:
 
 
 def list_trained() -> tuple[str, ...]:
-    """Return the names of the trained models that come with mien."""
-    return tuple(n for n, file in weights.trained().items() if is_trained_model(file.path))
+    """Return the names of the trained models that come with mien; a damaged file still has one."""
+    return tuple(name for name, file in weights.trained().items() if _holds_model(file.path))
+
+
+def _holds_model(path: Path) -> bool:
+    try:
+        return is_trained_model(path)
+    except ModelFileError:
+        return True
 
 
 def load_model(name_or_path: str | Path) -> TrainedModel:

@@ -74,7 +74,7 @@ class EvaluateOptions(TypedDict, total=False):
 
 
 def evaluate(
-    model: str | Path,
+    model: TrainedModel | str | Path,
     *,
     data: str | Path | None = None,
     label: str | Sequence[str] | None = None,
@@ -84,8 +84,8 @@ def evaluate(
     """Measure a trained model on recordings with labels, or a finished run on its test part.
 
     Args:
-        model: name of a trained model, path of its file, or folder of a finished run, the one that
-            holds ``run.json``.
+        model: a `mien.TrainedModel`, the name of one, the path of its file, or the folder of a
+            finished run, the one that holds ``run.json``.
         data: for a model the table of recordings, see `mien.datasets.manifest`; for a run the
             folder with the corpora, by default that of the environment's ``MIEN_DATA``.
         label: column of the table; columns of several dimensions. A run has its own.
@@ -102,13 +102,13 @@ def evaluate(
     """
     load_plugins(options.get("plugin", ()))
     forget_data()
-    chosen, folder = parse_protocol(protocol), RunFolder(Path(model))
-    if folder.path.is_dir():
+    chosen = parse_protocol(protocol)
+    if not isinstance(model, TrainedModel) and Path(model).is_dir():
         if label is not None:
             raise OptionError("a run has its own label", advice="leave --label out")
-        found = _evaluate_run(folder, chosen, data, options)
+        found = _evaluate_run(RunFolder(Path(model)), chosen, data, options)
     else:
-        trained = load_model(model)
+        trained = model if isinstance(model, TrainedModel) else load_model(model)
         if data is None:
             raise OptionError(
                 "it is not said on what to measure the model",
