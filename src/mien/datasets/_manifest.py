@@ -212,8 +212,9 @@ class Reading:
         recording = row.file_in("path")
         files = {m: f for m in self.modalities if (f := row.file_in(f"{m}_features"))}
         if recording is None and not files:
-            advice = "name the recording, or files of features"
-            raise row.wrong("path", "there is no file ''", advice)
+            places = [c for c in self.columns if c == "path" or c.endswith("_features")]
+            advice = "name the recording or a file of features, or take the row out"
+            raise row.wrong(" or ".join(places), "no file is named", advice)
         category = row.text(label) if isinstance(label, str) and kind == "categories" else ""
         if category and self.asked.labels and category not in self.asked.labels:
             self._check_word(row, str(label), category)
