@@ -151,6 +151,7 @@ class Reading:
             label = "emotion" if "emotion" in self.columns else ()
         columns = (label,) if isinstance(label, str) else label
         if columns and not {*columns} & {*self.columns} and "ratings" in self.columns:
+            self._check_dimensions(columns)
             columns = label = ()  # dimensions of the ratings
         if not columns:
             advice = "name the column of the labels, or give files of ratings per frame"
@@ -163,6 +164,16 @@ class Reading:
                 advice="fill in what is known, or ask for another column",
             )
         return label
+
+    def _check_dimensions(self, asked: tuple[str, ...]) -> None:
+        """Check columns of ratings against the dimensions of a trained model, if there is one."""
+        for name in asked if self.asked.labels else ():
+            if name not in self.asked.labels:
+                raise FormatError(
+                    f"has no column {name}, and {name} is none of the model's dimensions",
+                    path=self.path,
+                    advice=nearest(name, self.asked.labels),
+                )
 
     def _choose_kind(self, label: str | tuple[str, ...]) -> Kind:
         if not isinstance(label, str):
