@@ -23,8 +23,8 @@ from mien.evaluation.predict import predict
 from mien.features.extractor import create_extractor
 from mien.models import MODELS, Task, create_model
 from mien.signals import Sequence, Signals
+from mien.standardisation import PersonOffset, Standardisation
 from mien.trained import TrainedModel, list_trained, load_model, read_card
-from mien.training.standardisation import PersonOffset, Standardisation
 
 SIZES = {"audio": 10, "video": 264}
 TASK = Task("categories", ("glad", "so-so", "sad"))

@@ -24,7 +24,7 @@ from mien.errors import MienError, ModelFileError, OptionError, OutputError
 from mien.features.extractor import Extractor
 from mien.formats.atomic import write_atomically
 from mien.models import MODELS, Model, Task, create_model
-from mien.training.standardisation import Standardisation
+from mien.standardisation import Standardisation
 from mien.weights.archive import read_metadata, read_tensors
 
 FORMAT = 1

@@ -34,7 +34,7 @@ from mien.model_file import (
 from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
 from mien.registry import nearest
 from mien.signals import Sequence, Signals, as_signals
-from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
+from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
 
 __all__ = [
     "DEFAULT_WINDOW_S",

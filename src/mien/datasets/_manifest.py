@@ -10,7 +10,7 @@ from typing import Literal
 
 from mien.datasets import _checks
 from mien.datasets._base import Clip
-from mien.datasets._rows import Row, check_spelling, fold_spelling, read_rows, require_columns
+from mien.datasets._rows import TableRow, check_spelling, fold_spelling, read_rows, require_columns
 from mien.datasets.ratings import read_ratings
 from mien.errors import FormatError, OptionError
 from mien.features.files import FeatureFile
@@ -207,7 +207,9 @@ class Reading:
                 raise row.wrong(column, f"{text!r} is a part", "call the column part")
         return column
 
-    def _clip(self, row: Row, label: str | tuple[str, ...], kind: Kind, division: Division) -> Clip:
+    def _clip(
+        self, row: TableRow, label: str | tuple[str, ...], kind: Kind, division: Division
+    ) -> Clip:
         corpus = self.path.stem
         recording = row.file_in("path")
         files = {m: f for m in self.modalities if (f := row.file_in(f"{m}_features"))}
@@ -235,7 +237,7 @@ class Reading:
         )
         return replace(clip, name=_name(row, clip))
 
-    def _check_word(self, row: Row, column: str, word: str) -> None:
+    def _check_word(self, row: TableRow, column: str, word: str) -> None:
         for known in self.asked.labels:
             if fold_spelling(known) == fold_spelling(word):
                 raise row.wrong(
@@ -297,7 +299,7 @@ class Reading:
                 f"{name} goes from {min(values):g} to {max(values):g}, beyond {low:g} to {high:g}."
             )
 
-    def _rated(self, row: Row, clip: Clip, name: str) -> list[float]:
+    def _rated(self, row: TableRow, clip: Clip, name: str) -> list[float]:
         assert clip.ratings is not None
         ratings = read_ratings(clip.ratings)
         if name not in ratings.dimensions:
@@ -330,7 +332,7 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _stretch(row: Row) -> tuple[float, float | None]:
+def _stretch(row: TableRow) -> tuple[float, float | None]:
     start, end = row.number_in("start") or 0.0, row.number_in("end")
     if start < 0:
         raise row.wrong("start", f"{start:g} s is before the recording", "give seconds from 0")
@@ -340,7 +342,7 @@ def _stretch(row: Row) -> tuple[float, float | None]:
     return start, end
 
 
-def _channel(row: Row) -> int | None:
+def _channel(row: TableRow) -> int | None:
     number = row.number_in("channel")
     if number is None:
         return None
@@ -349,7 +351,7 @@ def _channel(row: Row) -> int | None:
     return int(number)
 
 
-def _name(row: Row, clip: Clip) -> str:
+def _name(row: TableRow, clip: Clip) -> str:
     """The file as it was typed, with what else tells rows of the same file apart."""
     name = row.text("path") or next(row.text(f"{m}_features") for m in clip.files)
     if clip.start or clip.end is not None:

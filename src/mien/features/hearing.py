@@ -13,7 +13,7 @@ from mien.features.extractor import SoundExtractor, run_extractor
 from mien.features.series import Medium, Series, count_steps
 from mien.features.store import RowStore
 from mien.features.streams import SoundStream
-from mien.media.records import SAMPLE_RATE_HZ, Samples
+from mien.stream import SAMPLE_RATE_HZ, Samples
 
 VOICED_HOP = STEP_SAMPLES / SAMPLE_RATE_HZ
 

@@ -26,9 +26,9 @@ from mien.features.observation import Observation
 from mien.features.series import Medium
 from mien.features.whisper import WhisperTinyEn
 from mien.media import Decoder, Frame, Limits, Probe, Samples
-from mien.media.records import SAMPLE_RATE_HZ
 from mien.registry import nearest
 from mien.schema import AUDIO, MODALITIES, VIDEO
+from mien.stream import SAMPLE_RATE_HZ
 
 __all__ = ["DEFAULT_EXTRACTORS", "Observation", "Reader", "Stage"]
 

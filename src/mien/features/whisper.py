@@ -62,7 +62,7 @@ class WhisperEncoder(nn.Module):
         self.conv1 = nn.Conv1d(80, WIDTH, 3, padding=1)
         self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
         self.positional_embedding = nn.Parameter(torch.zeros(MAX_STEPS, WIDTH))
-        self.blocks = nn.ModuleList(_Block() for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(_WhisperBlock() for _ in range(BLOCKS))
         self.drift_over_time = nn.Buffer(torch.zeros(MAX_STEPS, DRIFT_RANK))
         self.drift_over_features = nn.Buffer(torch.zeros(DRIFT_RANK, BLOCKS * WIDTH))
 
@@ -234,10 +234,10 @@ def check_blocks(blocks: Sequence[int]) -> None:
         )
 
 
-class _Block(nn.Module):
+class _WhisperBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.attn = _Attention()
+        self.attn = _WhisperAttention()
         self.attn_ln = nn.LayerNorm(WIDTH)
         self.mlp = nn.Sequential(
             nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH)
@@ -250,7 +250,7 @@ class _Block(nn.Module):
         return attended + perceived
 
 
-class _Attention(nn.Module):
+class _WhisperAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.query = nn.Linear(WIDTH, WIDTH)

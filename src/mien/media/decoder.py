@@ -14,7 +14,8 @@ from mien.errors import DecoderCrash, MienError, OptionError
 from mien.media.messages import Alive, Ended, Failed, Message
 from mien.media.paths import plain_file
 from mien.media.process import Child, Patience
-from mien.media.records import Frame, Limits, Probe, Samples
+from mien.media.records import Limits, Probe
+from mien.stream import Frame, Samples
 
 _START_UP_S: Final = 60.0
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DecoderCrash, LimitError
-from mien.media.messages import HEADER, Header, Message, from_bytes, to_json
+from mien.media.messages import HEADER, Message, MessageHeader, from_bytes, to_json
 from mien.media.records import Limits
 
 # The child gets the parent's import path as arguments rather than through "-m", which would put the
@@ -112,7 +112,7 @@ class Child:
         """
         data = self._read(HEADER.size, path, patience)
         try:
-            header = Header.unpack(data.tobytes(), self._limits.max_pixels)
+            header = MessageHeader.unpack(data.tobytes(), self._limits.max_pixels)
             payload = self._read(header.size, path, patience)
             message = from_bytes(header, payload, path)
         except (KeyError, TypeError, ValueError) as error:

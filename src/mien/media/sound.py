@@ -11,7 +11,7 @@ from av import AudioFrame
 from numpy.typing import NDArray
 
 from mien.errors import DamagedError
-from mien.media.records import SAMPLE_RATE_HZ, Samples
+from mien.stream import SAMPLE_RATE_HZ, Samples
 
 SLOWEST_HZ: Final = 2_000
 FASTEST_HZ: Final = 768_000

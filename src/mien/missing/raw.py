@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.media.records import SAMPLE_RATE_HZ, Frame, Samples
 from mien.missing import _checks
 from mien.registry import Registry, check_options
 from mien.schema import AUDIO, MODALITIES, VIDEO
+from mien.stream import SAMPLE_RATE_HZ, Frame, Samples
 
 Item = Frame | Samples
 Floats = NDArray[np.float32]

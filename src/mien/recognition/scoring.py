@@ -14,8 +14,8 @@ from mien.layers.time import grid_of
 from mien.models import Prediction
 from mien.recognition.windows import Grid, Person, cut_whole, cut_windows
 from mien.signals import Signals
+from mien.standardisation import PersonOffset
 from mien.trained import TrainedModel
-from mien.training.standardisation import PersonOffset
 
 BATCH = 16  # windows at once: larger ones are no faster and cost memory
 Scores = NDArray[np.float64]

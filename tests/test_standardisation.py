@@ -3,7 +3,7 @@ import torch
 
 from mien.datasets import Example
 from mien.signals import Sequence, Signals
-from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
+from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
 
 
 def example(person, values, valid=None, clip="c"):
