@@ -29,7 +29,7 @@ FLOORS = (
     ("missing",),
     ("signals", "stream"),
     ("settings", "plugins"),
-    ("schema", "registry"),
+    ("schema", "registry", "annotations"),
     ("errors", "_closing", "_version"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
