@@ -32,12 +32,12 @@ _PLACE = re.compile(r"\{(±?)([^{}]+)\}")
 
 @cache
 def table(name: str) -> pd.DataFrame:
-    """A table of results."""
+    """Read a table of results."""
     return pd.read_csv(RESULTS / f"{name}.csv")
 
 
 def number(place: str, *, spread: bool) -> str:
-    """The number at a place, as text.
+    """Look up the number at a place, as text.
 
     Raises:
         SystemExit: no row, or more than one, is at that place.
@@ -102,7 +102,7 @@ def error_of_the_median() -> float:
 
 
 def filled(text: str) -> str:
-    """The template with its numbers."""
+    """Fill the template in with its numbers."""
     return _PLACE.sub(lambda found: number(found[2], spread=bool(found[1])), text)
 
 

@@ -51,7 +51,7 @@ WINDOW_SAMPLES = 30 * 16_000
 
 
 def sound_of(clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
-    """The waveforms of some clips, 16 kHz."""
+    """Decode the waveforms of some clips, 16 kHz."""
     waveforms = []
     with Decoder() as decoder:
         for clip in track(clips, description="decode"):

@@ -55,7 +55,7 @@ def read_hints(function: object) -> dict[str, Any]:
 
 
 def _fits(value: object, hint: object) -> bool:
-    """False only where the annotation certainly forbids the value."""
+    """Return False only where the annotation certainly forbids the value."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in {Union, types.UnionType}:
         return any(_fits(value, one) for one in inner)

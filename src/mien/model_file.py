@@ -263,7 +263,7 @@ def _list_not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _kind(tensor: Tensor) -> str:
-    """What may stand for one another: numbers with a fraction, whatever their precision."""
+    """Return what may stand for one another: numbers with a fraction, whatever their precision."""
     return "fraction" if tensor.is_floating_point() else str(tensor.dtype)
 
 

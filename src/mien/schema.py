@@ -160,7 +160,7 @@ def _claim(known: dict[str, str], kind: str, name: str) -> None:
 
 
 def _folded(name: str) -> str:
-    """What names that a reader or a program may take for one another have in common."""
+    """Fold a name to what all that may be taken for one another have in common."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 

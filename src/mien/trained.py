@@ -107,7 +107,7 @@ class TrainedModel:
         return self.model.task
 
     def load_extractors(self) -> dict[str, Extractor]:
-        """The extractor of each modality.
+        """Create the extractor of each modality.
 
         Raises:
             ModelFileError: one is not installed, or of another version.

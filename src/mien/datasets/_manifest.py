@@ -293,7 +293,7 @@ class Reading:
         return min(values), max(values)
 
     def _note_beyond(self, name: str, values: Sequence[float], low: float, high: float) -> None:
-        """A trained model's range is what it saw; there may be more."""
+        """Lift the upper bound: a trained model's range is what it saw; there may be more."""
         if values and (min(values) < low or max(values) > high):
             self.notices.append(
                 f"{name} goes from {min(values):g} to {max(values):g}, beyond {low:g} to {high:g}."
@@ -352,7 +352,7 @@ def _channel(row: TableRow) -> int | None:
 
 
 def _name(row: TableRow, clip: Clip) -> str:
-    """The file as it was typed, with what else tells rows of the same file apart."""
+    """Return the file as it was typed, with what else tells rows of the same file apart."""
     name = row.text("path") or next(row.text(f"{m}_features") for m in clip.files)
     if clip.start or clip.end is not None:
         name += f"@{clip.start:g}-{'' if clip.end is None else format(clip.end, 'g')}"

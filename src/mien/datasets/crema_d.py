@@ -65,7 +65,7 @@ def crema_d_votes(
 
 
 def choose_perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
-    """The emotion that people agree on.
+    """Find the emotion that people agree on.
 
     Args:
         votes: by emotion.
@@ -84,7 +84,7 @@ def choose_perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
 def crema_d_clips(
     folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
 ) -> list[Clip]:
-    """The clips with face and voice, ``VideoFlash/*.flv``.
+    """List the clips with face and voice, ``VideoFlash/*.flv``.
 
     ``label`` is the acted emotion, or by votes the one that was perceived and None where people do
     not agree: 420 of 7,442 by plurality, 1,529 by majority, where both face and voice were shown.
@@ -106,12 +106,12 @@ def crema_d_clips(
 def crema_d_voices(
     folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
 ) -> list[Clip]:
-    """The clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
+    """List the clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
     return _clips(folder, "AudioWAV/*.wav", rule, presentation)
 
 
 def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is known of the 91 actors.
+    """Read what is known of the 91 actors.
 
     Args:
         folder: of the corpus; it holds ``VideoDemographics.csv``.
@@ -224,6 +224,6 @@ class CremaD(RecordingsDataSet):
         return torch.tensor([clip.soft_label.get(emotion, 0.0) for emotion in self.task().names])
 
     def rated(self, places: Places) -> Mapping[str, Rated]:
-        """The votes that come with the corpus."""
+        """Read the votes that come with the corpus."""
         rated = crema_d_ratings(places.data / "crema_d")
         return {f"crema_d/{name}": one for name, one in rated.items()}

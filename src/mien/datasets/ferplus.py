@@ -90,7 +90,7 @@ def _published(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.f
 
 
 def _face(pixels: str, row: int, path: Path) -> NDArray[np.uint8]:
-    """The grey values of a row; the message counts rows as a spreadsheet does."""
+    """Parse the grey values of a row; the message counts rows as a spreadsheet does."""
     try:
         grey = np.frombuffer(bytes(map(int, pixels.split())), np.uint8)
         return grey.reshape(CROP_PX, CROP_PX)

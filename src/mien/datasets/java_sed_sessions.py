@@ -122,7 +122,7 @@ class JavaSedSessions(ContinuousDataSet):
 
 
 def _repeat_point(target: Tensor, steps: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """``(steps, 2)``: arousal and valence of a category, constant."""
+    """Return ``(steps, 2)``: arousal and valence of a category, constant."""
     emotion = JavaSed().task().names[int(target)]
     point = derived_dimensions({emotion: np.ones(1)})
     return np.repeat(np.array([[float(point[name][0]) for name in DIMENSIONS]]), steps, axis=0)

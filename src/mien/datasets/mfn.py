@@ -144,7 +144,7 @@ class MfnSequences(DataSet):
         return Shape(task, pair_sizes(*_SIZES[self.corpus]), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
+        """Return extractors of published features."""
         return published_extractors(self.corpus, self.shape())
 
     def examples(

@@ -100,7 +100,7 @@ def mosei_examples(
 def _sentences(
     video: str, labels: _Sequences, modalities: Mapping[str, _Sequences], hop: float
 ) -> Iterator[Example]:
-    """The labelled sentences of a video in order of time, with all their numbers."""
+    """List the labelled sentences of a video in order of time, with all their numbers."""
     numbers, spans = labels.of(video)
     read = {kind: sequences.of(video) for kind, sequences in modalities.items()}
     for index in np.argsort(spans[:, 0], kind="stable"):
@@ -186,7 +186,7 @@ def _averaged(
 
 
 def _parts(path: Path) -> dict[str, str]:
-    """The official part of every video, out of assignments of lists of names."""
+    """Find the official part of every video, out of assignments of lists of names."""
     parts: dict[str, str] = {}
     try:
         for statement in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -223,7 +223,7 @@ class CmuMosei(DataSet):
         return Shape(task, pair_sizes(74, 35), hops, dict.fromkeys(hops, _STEPS))
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
+        """Return extractors of published features."""
         return published_extractors("cmu_mosei", self.shape())
 
     def examples(

@@ -50,7 +50,7 @@ class _Label:
 
 
 def msp_improv_clips(folder: Path) -> list[Clip]:
-    """The turns with face and voice, ``….avi``.
+    """List the turns with face and voice, ``….avi``.
 
     ``label`` is the consensus, None where there is none of the four. ``soft_label`` are proportions
     of the raters' votes for these four. ``values`` are arousal, valence and dominance from 0
@@ -69,7 +69,7 @@ def msp_improv_clips(folder: Path) -> list[Clip]:
 
 
 def msp_improv_voices(folder: Path) -> list[Clip]:
-    """The turns, sound only, ``….wav``; see `msp_improv_clips`."""
+    """List the turns, sound only, ``….wav``; see `msp_improv_clips`."""
     return _clips(folder, "*.wav")
 
 

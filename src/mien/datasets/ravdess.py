@@ -47,7 +47,7 @@ _FEATURES_SOURCE = (
 
 
 def ravdess_clips(folder: Path) -> list[Clip]:
-    """The speech clips with face and voice (``01-01-…``).
+    """List the speech clips with face and voice (``01-01-…``).
 
     Args:
         folder: the one that holds ``Actor_01`` to ``Actor_24``.
@@ -59,12 +59,12 @@ def ravdess_clips(folder: Path) -> list[Clip]:
 
 
 def ravdess_faces(folder: Path) -> list[Clip]:
-    """The speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
+    """List the speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
     return _clips(folder, "02")
 
 
 def ravdess_voices(folder: Path) -> list[Clip]:
-    """The speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
+    """List the speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
     return _clips(folder, "03")
 
 
@@ -160,7 +160,7 @@ class RavdessUnits(DataSet):
         return Shape(Task.emotions(RAVDESS_EMOTIONS), pair_sizes(259, 35), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
+        """Return extractors of published features."""
         return published_extractors("ravdess_units", self.shape())
 
     def examples(

@@ -44,7 +44,7 @@ _SOURCE = "RECOLA is given out on request, see diuf.unifr.ch/main/diva/recola"
 
 
 def recola_examples(folder: Path, features: Mapping[str, str] = RECOLA_FEATURES) -> list[Example]:
-    """The recordings that have a gold standard, 18 of them, one label every 40 ms.
+    """List the recordings that have a gold standard, 18 of them, one label every 40 ms.
 
     The target is ``(frames, 2)``, arousal and valence from -1 to 1; NaN where a rating is missing.
     A modality that ends before the labels is not observed from there on; where the face was not
@@ -101,7 +101,7 @@ def _to_length(values: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
 
 
 def _numbers(folder: Path, recording: str) -> NDArray[np.float64]:
-    """The columns of a recording's file that are neither its name nor the time."""
+    """Return the columns of a recording's file that are neither its name nor the time."""
     path = first_of(folder, [recording + suffix for suffix in _SUFFIXES], _SOURCE)
     table = read_arff(path) if path.suffix == ".arff" else _separated(path)
     by_name = {str(column).strip().lower(): column for column in table.columns}
@@ -153,12 +153,12 @@ class Recola(ContinuousDataSet):
         )
 
     def shape(self) -> Shape:
-        """The published features of AVEC 2016."""
+        """Return extractors of the published features of AVEC 2016."""
         hops, steps = {AUDIO: FRAME_SECONDS, VIDEO: FRAME_SECONDS}, {AUDIO: 128, VIDEO: 128}
         return Shape(self.task(), pair_sizes(88, 632), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
+        """Return extractors of published features."""
         return published_extractors("recola", self.shape())
 
     def examples(

@@ -41,7 +41,7 @@ Split = Literal["people", "rotating", "sfav", "mater", "vavl", "official", "rand
 
 
 def _choose(given: object) -> Extractor:
-    """An extractor from its name, or from its name and settings."""
+    """Choose an extractor by its name, or by its name and settings."""
     if isinstance(given, Extractor):
         return given
     settings = {"name": given} if isinstance(given, str) else given
@@ -85,7 +85,7 @@ class _Source:
     operation: RawOperation | None
 
     def get(self, clip: Clip) -> dict[str, Series]:
-        """The features of a clip, of its stretch only."""
+        """Compute the features of a clip, of its stretch only."""
         through = None
         if self.operation is not None:
             # The same recording suffers the same, wherever it lies and in whichever order it comes.
@@ -143,7 +143,7 @@ class RecordingsDataSet(DataSet):
         raise NotImplementedError
 
     def task(self) -> Task:
-        """What is asked."""
+        """Describe what is asked."""
         raise NotImplementedError
 
     def target(self, clip: Clip) -> Tensor | None:
@@ -220,7 +220,7 @@ class RecordingsDataSet(DataSet):
         return Example(clip.full_name, clip.person, signals, target, clip.part)
 
     def degraded(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
-        """The same examples under every condition of `mien.datasets.degraded`, by its name."""
+        """Name the variants of the examples, one for each condition of `mien.datasets.degraded`."""
         return {name: partial(self._degraded, places, name) for name in CONDITIONS}
 
     def _degraded(self, places: Places, condition: str) -> Examples:

@@ -78,7 +78,7 @@ class Simulator(ContinuousDataSet):
         )
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features; nothing can compute them from a recording."""
+        """Return extractors of published features; no recording gives them."""
         return published_extractors("simulator", self.shape())
 
     def examples(

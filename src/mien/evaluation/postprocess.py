@@ -155,7 +155,7 @@ _CANDIDATES: dict[
 def _choose_best(
     chains: list[PostProcessor], series: list[Floats], labels: list[Floats]
 ) -> PostProcessor:
-    """The chain of highest concordance; the first of those that are alike, which does least."""
+    """Choose the chain of highest concordance; of equals the first, which does least."""
     gold = torch.from_numpy(np.concatenate(labels))
 
     def concordance(chain: PostProcessor) -> float:
@@ -168,7 +168,7 @@ def _choose_best(
 def _join_known(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> tuple[Floats, Floats]:
-    """What a chain says, and the labels, where there are any; all recordings end to end."""
+    """Join what a chain says and the labels, where there are any; all recordings end to end."""
     gold = np.concatenate(labels)
     there = ~np.isnan(gold)
     return np.concatenate(chain.apply(series))[there], gold[there]

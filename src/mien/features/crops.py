@@ -120,7 +120,7 @@ def align_colour(image: Image, landmarks: NDArray[np.float32], size_px: int) -> 
 
 
 def _centred(transform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same transform for coordinates that count from the centre of the first pixel."""
+    """Return the same transform for coordinates that count from the centre of the first pixel."""
     shifted = transform.copy()
     shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     return shifted

@@ -102,7 +102,7 @@ class Extractor:
         return " ".join(parts)
 
     def spec(self) -> dict[str, object]:
-        """What tells this extractor from every other, as a model file stores it.
+        """Return what tells this extractor from every other, as a model file stores it.
 
         Returns:
             JSON: name, settings, version, hop and shape; and the plugin's name if it has one.

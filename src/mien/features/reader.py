@@ -295,7 +295,7 @@ def _timed(
     ends: dict[str, float],
     progress: Progress,
 ) -> Iterator[Frame | Samples]:
-    """The same items; on the way the ends of sound and pictures grow."""
+    """Pass the items on; on the way the ends of sound and pictures grow."""
     for item in items:
         kind = VIDEO if isinstance(item, Frame) else AUDIO
         ends[kind] = max(ends[kind], _end(item, probe, face_hop))

@@ -92,7 +92,7 @@ class FaceTracker:
     def _match(
         self, time: float, faces: Sequence[Face], looks: Sequence[Look | None]
     ) -> dict[int, _OpenTrack]:
-        """The tracks by index of the face that goes on with them."""
+        """Match tracks, by index of the face that goes on with them."""
         costs = np.full((len(self._tracks), len(faces)), _IMPOSSIBLE)
         for row, track in enumerate(self._tracks):
             for column, (face, look) in enumerate(zip(faces, looks, strict=True)):

@@ -79,7 +79,7 @@ class WhisperEncoder(nn.Module):
         return encoder.eval().requires_grad_(requires_grad=False)
 
     def forward(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
-        """Outputs of the given blocks, beside each other.
+        """Return outputs of the given blocks, beside each other.
 
         Args:
             log_mel: ``(batch, frames, 80)`` as of `mien.features.mel.whisper_log_mel`; at most
@@ -217,7 +217,7 @@ class WhisperStream:
 
 @cache
 def _pretrained() -> WhisperEncoder:
-    """The network of this process, loaded when first needed."""
+    """Return the network of this process, loaded when first needed."""
     return WhisperEncoder.pretrained()
 
 

@@ -85,7 +85,7 @@ class Inbox:
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self) -> dict[str, Any]:
-        """The next command, waited for."""
+        """Wait for the next command."""
         return self._commands.get()
 
     def stopped(self, number: int) -> bool:
@@ -155,7 +155,7 @@ def _report(outbox: Outbox, error: MienError, *, spent: bool) -> None:
 
 
 def _private_output() -> int:
-    """A descriptor of the pipe to the parent that nothing else in this process writes to."""
+    """Return a descriptor of the pipe to the parent that nothing else in this process writes to."""
     answers = os.dup(1)
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)

@@ -94,7 +94,7 @@ def open_recording(path: str, limits: Limits) -> Iterator[Recording]:
 def _opened_container(
     file: io.FileIO, path: str, limits: Limits
 ) -> tuple[InputContainer, list[str]]:
-    """The container, and what FFmpeg had to complain of while looking at its streams."""
+    """Open the container; say what FFmpeg had to complain of while looking at its streams."""
     options = {
         "format_whitelist": FORMATS,
         "protocol_whitelist": "file",
@@ -116,7 +116,7 @@ def _opened_container(
 
 
 def _opened_file(path: str) -> int:
-    """A descriptor of a regular file; checked again here, as it may have been swapped meanwhile."""
+    """Open a regular file; checked again here, as it may have been swapped meanwhile."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -129,7 +129,7 @@ def _opened_file(path: str) -> int:
 
 
 def _shorter_than_announced(descriptor: int) -> Iterator[str]:
-    """A warning for a cut WAV or AVI file, of which FFmpeg says nothing."""
+    """Return a warning for a cut WAV or AVI file, of which FFmpeg says nothing."""
     head = os.pread(descriptor, 8, 0)
     announced = int.from_bytes(head[4:], "little") + 8
     if head.startswith(b"RIFF") and os.fstat(descriptor).st_size < announced < _UNKNOWN_SIZE:
@@ -159,7 +159,7 @@ def _explain(descriptor: int, path: str, error: Exception) -> NoReturn:
 def _chosen(
     container: InputContainer, path: str, limits: Limits, complaints: list[str]
 ) -> Recording:
-    """The best stream of each kind; all others are switched off."""
+    """Choose the best stream of each kind; all others are switched off."""
     warnings: list[str] = []
     audio = _best(container.streams.audio, container.streams.best("audio"), "sound", warnings)
     moving = [s for s in container.streams.video if not s.disposition & _PICTURES_IN_PASSING]

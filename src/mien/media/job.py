@@ -47,7 +47,7 @@ class DecodeJob:
 
     @classmethod
     def of(cls, command: dict[str, Any]) -> Self:
-        """The job in a command."""
+        """Return the job in a command."""
         return cls(
             **{key: value for key, value in command.items() if key not in ("verb", "number")}
         )

@@ -54,12 +54,12 @@ class MessageHeader(NamedTuple):
     size: int = 0
 
     def pack(self) -> bytes:
-        """The bytes of the header."""
+        """Encode the header."""
         return HEADER.pack(*self)
 
     @classmethod
     def unpack(cls, data: bytes, max_pixels: int) -> MessageHeader:
-        """The header in these bytes.
+        """Decode a header.
 
         Raises:
             ValueError: it makes no sense, or announces more than it may.

@@ -43,7 +43,7 @@ class Patience:
         self._position = 0.0
 
     def progressed(self, position: float) -> None:
-        """Decoding has come this many seconds into the recording."""
+        """Note how many seconds decoding has come into the recording."""
         self._position = max(self._position, min(position, self._limits.max_duration_s))
 
     def wait(self, poll: select.poll) -> bool:
@@ -104,7 +104,7 @@ class Child:
             self._commands.write(to_json(fields) + b"\n")
 
     def receive(self, path: str, patience: Patience) -> Message:
-        """The next message.
+        """Receive the next message.
 
         Raises:
             DecoderCrash: the child died, or says things that make no sense.

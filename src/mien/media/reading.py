@@ -103,11 +103,11 @@ class Demuxer:
         return time if abs(time) <= self.longest else None
 
     def believable(self, duration: Fraction | None) -> float | None:
-        """A duration in seconds; None for one that is missing, not positive or beyond belief."""
+        """Convert a duration to seconds; None if missing, not positive or beyond belief."""
         return float(duration) if duration is not None and 0 < duration <= self.longest else None
 
     def frames(self) -> Iterator[Decoded]:
-        """The decoded frames of the wanted streams, in the order of the file."""
+        """Decode the frames of the wanted streams, in the order of the file."""
         for item in chain(self._ahead, self._steps):
             if isinstance(item, Decoded):
                 if "video" in self.kinds:
@@ -145,7 +145,7 @@ class Demuxer:
             yield Step(stream, None)
 
     def _look_ahead(self) -> Iterator[Step | Decoded]:
-        """What lies before and up to the first decoded picture, sound left undecoded."""
+        """Return what lies before and up to the first decoded picture, sound left undecoded."""
         if self.recording.video is None:
             return
         size = 0
@@ -183,7 +183,7 @@ class Demuxer:
             self._decode_stamps.append(packet.dts)
 
     def _timed(self, stream: MediaStream, frame: MediaFrame) -> Decoded:
-        """Some containers (AVI) stamp pictures in the order of decoding only.
+        """Put times into order: some containers (AVI) stamp pictures in the order of decoding only.
 
         As many come out as go in, only in another order, so the earliest stamp waiting belongs to
         the next picture to be shown.

@@ -104,7 +104,7 @@ def _no_checkpoint(name: str, why: str) -> WeightError:
 
 
 def _parameters(name: str, state_dict: object) -> dict[str, Tensor]:
-    """The tensors by their official names, whatever a user calls a state dict."""
+    """Return the tensors by their official names, whatever a user calls a state dict."""
     if not isinstance(state_dict, Mapping):
         raise OptionError(
             f"{name}: a {type(state_dict).__name__} is no state dict",
@@ -170,7 +170,7 @@ def _misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 
 def _explain(error: Exception, parameters: Tensors) -> str:
-    """What a conversion or a construction meant by the error that it raised."""
+    """Explain what a conversion or a construction meant by the error that it raised."""
     if isinstance(error, KeyError):
         what = str(error.args[0])
         if what in parameters:

@@ -94,7 +94,7 @@ class OutputFolder:
             ) from error
 
     def _paths(self, recording: str, stem: str, formats: Sequence[str]) -> list[Path]:
-        """The files for a recording's results, remembered before anything is written."""
+        """Name the files for a recording's results, remembered before anything is written."""
         suffixes = [FORMATS[name].suffix for name in formats]
         number, name = 1, stem
         while not self._free(name, recording, suffixes):

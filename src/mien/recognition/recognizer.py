@@ -184,7 +184,7 @@ class Recognizer(Closing):
             )
 
     def _files_of(self, path: Path) -> dict[str, Path]:
-        """The files of features of one recording; what is a template is filled in."""
+        """Name the files of features of one recording; what is a template is filled in."""
         return {
             name: path.parent / str(file).replace("{stem}", path.stem).replace("{name}", path.name)
             for name, file in self._files.items()

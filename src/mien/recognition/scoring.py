@@ -115,7 +115,7 @@ def _average_frames(frames: Scores, hop: float, rows: NDArray[np.int64], grid: G
 
 
 def _values(trained: TrainedModel, prediction: Prediction) -> Scores:
-    """What a timeline says; NaN for frames that were not observed.
+    """Read what a timeline says; NaN for frames that were not observed.
 
     Raises:
         ModelFileError: the model answered with what is no number.

@@ -110,7 +110,7 @@ def _table(
     person: Person,
     scores: NDArray[np.float64],
 ) -> pd.DataFrame:
-    """The rows of one person."""
+    """Summarise one person in rows."""
     rows = len(person.steps)
     table: dict[str, object] = {
         "file": readable_name(seen.path),

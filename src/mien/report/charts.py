@@ -92,14 +92,14 @@ def _across(series: ChartSeries, time: float) -> int:
 
 
 def _x(series: ChartSeries, stretch: slice) -> list[int]:
-    """The left edge, the middle of every point, and the right edge."""
+    """Return the left edge, the middle of every point, and the right edge."""
     start, end = series.start[stretch], series.end[stretch]
     times = [start[0], *(start + end) / 2, end[-1]]
     return [_across(series, time) for time in times]
 
 
 def _line(series: ChartSeries, stretch: slice, depth: Floats) -> str:
-    """A path through the points of a stretch; depth is 0 at the top and 1 at the bottom."""
+    """Draw a path through the points of a stretch; depth is 0 at the top and 1 at the bottom."""
     values = depth[stretch]
     x = _x(series, stretch)
     y = [round(_HEIGHT * value) for value in (values[0], *values, values[-1])]

@@ -210,7 +210,7 @@ def _merged_note(series: ChartSeries) -> Element | None:
 
 
 def _data(series: ChartSeries, metadata: Metadata) -> str:
-    """The charts' numbers in thousandths by column, for the cursor."""
+    """List the charts' numbers in thousandths by column, for the cursor."""
     columns = map(schema.probability_column, metadata.labels)
     values = dict(zip(columns, series.probabilities.T, strict=True))
     values |= series.dimensions | series.present
