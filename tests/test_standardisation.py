@@ -34,7 +34,7 @@ def test_packed_and_unpacked_is_the_same_with_components_too():
     torch.manual_seed(0)
     examples = [example("a", torch.randn(40, 6) @ torch.randn(6, 6))]
     standard = Standardisation.fit(examples, components=2)
-    again = Standardisation.unpacked(standard.packed())
+    again = Standardisation.unpack(standard.pack())
     one, other = (s.apply(examples)[0].signals["audio"].values for s in (standard, again))
     assert one.shape == (1, 40, 2)
     assert torch.equal(one, other)

@@ -16,7 +16,7 @@ from mien.errors import FormatError, OptionError
 from mien.features.files import FeatureFile
 from mien.models import Task
 from mien.registry import nearest
-from mien.schema import EMOTIONS, ordered
+from mien.schema import EMOTIONS, sort_emotions
 
 Kind = Literal["categories", "dimensions"]
 Ranges = Mapping[str, tuple[float, float]]
@@ -275,7 +275,7 @@ class Reading:
         for row, clip in told:
             mine = [clip.values[name]] if name in clip.values else []
             if clip.ratings is not None:
-                mine += self._rated(row, clip, name)
+                mine += self._list_ratings(row, clip, name)
             values += mine
             if low is not None and high is not None and not self.asked.labels:
                 for value in (one for one in mine if not low <= one <= high):
@@ -293,13 +293,13 @@ class Reading:
         return min(values), max(values)
 
     def _note_beyond(self, name: str, values: Sequence[float], low: float, high: float) -> None:
-        """Lift the upper bound: a trained model's range is what it saw; there may be more."""
+        """Note values beyond a range: a trained model's is what it saw, there may be more."""
         if values and (min(values) < low or max(values) > high):
             self.notices.append(
                 f"{name} goes from {min(values):g} to {max(values):g}, beyond {low:g} to {high:g}."
             )
 
-    def _rated(self, row: TableRow, clip: Clip, name: str) -> list[float]:
+    def _list_ratings(self, row: TableRow, clip: Clip, name: str) -> list[float]:
         assert clip.ratings is not None
         ratings = read_ratings(clip.ratings)
         if name not in ratings.dimensions:
@@ -322,7 +322,7 @@ def sort_labels(labels: Sequence[str] | set[str]) -> tuple[str, ...]:
         (('sadness', 'anger'), ('bored', 'tense'))
     """
     names = sorted(labels)
-    return ordered(names) if {*names} <= {*EMOTIONS} else tuple(names)
+    return sort_emotions(names) if {*names} <= {*EMOTIONS} else tuple(names)
 
 
 def _is_number(text: str) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets._base import Clip, decode_emotion, list_files
-from mien.datasets._reading import first_of, read_table
+from mien.datasets._reading import find_first, read_table
 from mien.datasets.dataset import Places, register_dataset
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
@@ -132,7 +132,7 @@ def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _table(folder: Path, name: str) -> Path:
-    return first_of(folder, (name, f"processedResults/{name}"), _SOURCE)
+    return find_first(folder, (name, f"processedResults/{name}"), _SOURCE)
 
 
 def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -> list[Clip]:
@@ -179,12 +179,12 @@ def crema_d_ratings(folder: Path) -> dict[str, Rated]:
     if any(by.keys() != names.keys() for by in votes.values()):
         raise FormatError("voice, face and both are not of the same clips", path=folder)
     return {
-        name: Rated(_acted(name, folder), {shown: by[name] for shown, by in votes.items()})
+        name: Rated(_decode_emotion(name, folder), {shown: by[name] for shown, by in votes.items()})
         for name in names
     }
 
 
-def _acted(name: str, folder: Path) -> str:
+def _decode_emotion(name: str, folder: Path) -> str:
     code = name.split("_")[2] if name.count("_") == 3 else name
     if code not in EMOTION_CODES:
         raise FormatError(f"the votes name a clip {name}", path=folder, advice="take its row out")

@@ -18,7 +18,7 @@ from mien.datasets.dataset import Examples, Places, register_dataset
 from mien.datasets.ravdess import ravdess_voices
 from mien.datasets.recordings import Job, RecordingsDataSet
 from mien.models import Task
-from mien.schema import ordered
+from mien.schema import sort_emotions
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -71,14 +71,14 @@ class JavaSed(RecordingsDataSet):
             that Java-SED's actors showed.
     """
 
-    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = ordered(
+    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = sort_emotions(
         tuple(EMOTION_CODES.values())
     )
 
     @field_validator("emotions")
     @classmethod
     def _check_emotions(cls, emotions: tuple[str, ...]) -> tuple[str, ...]:
-        return ordered(emotions)
+        return sort_emotions(emotions)
 
     @property
     def note(self) -> str:
@@ -109,4 +109,4 @@ class JavaSed(RecordingsDataSet):
 
     def variants(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
         """Return the same clips after their recordings were degraded."""
-        return self.degraded(places)
+        return self.degrade(places)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets._base import Clip, list_files
-from mien.datasets._reading import first_of
+from mien.datasets._reading import find_first
 from mien.datasets.dataset import Places, register_dataset
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.errors import FormatError, InputError
@@ -74,7 +74,7 @@ def msp_improv_voices(folder: Path) -> list[Clip]:
 
 
 def _clips(folder: Path, pattern: str) -> list[Clip]:
-    labels = _labels(first_of(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
+    labels = _labels(find_first(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
     clips = []
     for path in list_files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
         name = path.stem.removeprefix("MSP-IMPROV-")

@@ -18,12 +18,12 @@ from mien.datasets._base import Clip, decode_emotion, list_files
 from mien.datasets._reading import read_arrays, sequence_of
 from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.datasets.splits import Fold, mater_folds, sfav_folds
 from mien.features.extractor import Extractor
 from mien.models import Task
-from mien.schema import AUDIO, VIDEO, ordered
+from mien.schema import AUDIO, VIDEO, sort_emotions
 from mien.signals import Signals
 
 EMOTION_CODES = {
@@ -36,7 +36,7 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprise",
 }
-RAVDESS_EMOTIONS = ordered(tuple(EMOTION_CODES.values()))
+RAVDESS_EMOTIONS = sort_emotions(tuple(EMOTION_CODES.values()))
 CLIP_SECONDS = 3.6  # the mean length of a clip, by SFAV
 _SOURCE = "RAVDESS is at zenodo.org/records/1188976"
 _FEATURES_SOURCE = (
@@ -161,7 +161,7 @@ class RavdessUnits(DataSet):
 
     def extractors(self) -> dict[str, Extractor]:
         """Return extractors of published features."""
-        return published_extractors("ravdess_units", self.shape())
+        return create_published_extractors("ravdess_units", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

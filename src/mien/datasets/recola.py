@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mien.datasets._arff import read_arff
-from mien.datasets._reading import first_of, read_table, require, sequence_of
+from mien.datasets._reading import find_first, read_table, require, sequence_of
 from mien.datasets.continuous import ContinuousDataSet
 from mien.datasets.dataset import Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, avec2016
 from mien.errors import FormatError, InputError
 from mien.features.extractor import Extractor
@@ -102,8 +102,8 @@ def _to_length(values: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
 
 def _numbers(folder: Path, recording: str) -> NDArray[np.float64]:
     """Return the columns of a recording's file that are neither its name nor the time."""
-    path = first_of(folder, [recording + suffix for suffix in _SUFFIXES], _SOURCE)
-    table = read_arff(path) if path.suffix == ".arff" else _separated(path)
+    path = find_first(folder, [recording + suffix for suffix in _SUFFIXES], _SOURCE)
+    table = read_arff(path) if path.suffix == ".arff" else _read_separated(path)
     by_name = {str(column).strip().lower(): column for column in table.columns}
     times = [by_name[name] for name in _NO_FEATURES[2:] if name in by_name]
     # Times are printed to two or three decimals.
@@ -117,7 +117,7 @@ def _numbers(folder: Path, recording: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _separated(path: Path) -> pd.DataFrame:
+def _read_separated(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8", errors="replace") as file:
         separator = ";" if ";" in file.readline() else ","
     return read_table(path, (), _SOURCE, separator)
@@ -159,7 +159,7 @@ class Recola(ContinuousDataSet):
 
     def extractors(self) -> dict[str, Extractor]:
         """Return extractors of published features."""
-        return published_extractors("recola", self.shape())
+        return create_published_extractors("recola", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

@@ -219,11 +219,11 @@ class RecordingsDataSet(DataSet):
         assert target is not None
         return Example(clip.full_name, clip.person, signals, target, clip.part)
 
-    def degraded(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
+    def degrade(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
         """Name the variants of the examples, one for each condition of `mien.datasets.degraded`."""
-        return {name: partial(self._degraded, places, name) for name in CONDITIONS}
+        return {name: partial(self._load_degraded, places, name) for name in CONDITIONS}
 
-    def _degraded(self, places: Places, condition: str) -> Examples:
+    def _load_degraded(self, places: Places, condition: str) -> Examples:
         return self.read(Job(self.clips(places), condition), places)
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:

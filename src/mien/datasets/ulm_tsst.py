@@ -20,7 +20,7 @@ from mien.datasets._reading import read_table, require, sequence_of
 from mien.datasets.continuous import ContinuousDataSet
 from mien.datasets.dataset import Places, Progress, Shape, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, muse
 from mien.errors import FormatError
 from mien.features.extractor import Extractor
@@ -161,7 +161,7 @@ class UlmTsst(ContinuousDataSet):
 
     def extractors(self) -> dict[str, Extractor]:
         """Return extractors of published features."""
-        return published_extractors("ulm_tsst", self.shape())
+        return create_published_extractors("ulm_tsst", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

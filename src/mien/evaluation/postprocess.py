@@ -125,14 +125,14 @@ def _try_medians(
 def _try_centring(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> list[PostProcessor]:
-    predicted, known = _join_known(chain, series, labels)
+    predicted, known = _join_labelled(chain, series, labels)
     return [replace(chain, bias=float(known.mean() - predicted.mean()))] if len(known) else []
 
 
 def _try_scaling(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> list[PostProcessor]:
-    predicted, known = _join_known(chain, series, labels)
+    predicted, known = _join_labelled(chain, series, labels)
     if not len(known) or not predicted.std():
         return []
     middle = float(predicted.mean()) - chain.bias
@@ -165,7 +165,7 @@ def _choose_best(
     return max(chains, key=concordance)
 
 
-def _join_known(
+def _join_labelled(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> tuple[Floats, Floats]:
     """Join what a chain says and the labels, where there are any; all recordings end to end."""

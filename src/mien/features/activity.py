@@ -87,7 +87,7 @@ class ActivityNetwork(nn.Module):
             WeightError: the weights cannot be had.
         """
         network = cls()
-        network.load_state_dict(_renamed(weights.load("silero_vad")))
+        network.load_state_dict(_rename(weights.load("silero_vad")))
         return network.eval().requires_grad_(requires_grad=False)
 
     def forward(self, samples: Tensor, state: ActivityState) -> tuple[Tensor, ActivityState]:
@@ -111,7 +111,7 @@ class ActivityNetwork(nn.Module):
         return probabilities.flatten(), ActivityState(sound[-_CONTEXT_SAMPLES:], last, cell)
 
 
-def _renamed(published: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename(published: dict[str, Tensor]) -> dict[str, Tensor]:
     places = {"stft_conv": "stft", "final_conv": "output"}
     places |= {f"conv{number}": f"convolutions.{2 * number - 2}" for number in range(1, 5)}
     renamed = {}

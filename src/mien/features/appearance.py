@@ -67,7 +67,7 @@ class Look(NamedTuple):
             return structure / _OTHER_STRUCTURE_WITHOUT_COLOUR
         return min(self._colour_distance(other) / _OTHER_COLOUR, structure / _OTHER_STRUCTURE)
 
-    def alike(self, other: Look) -> bool:
+    def resembles(self, other: Look) -> bool:
         """Whether the colours alone say that this is one person, in whatever place."""
         return self._colour_distance(other) <= _SAME_COLOUR
 

@@ -96,7 +96,7 @@ class FeatureFile(FileExtractor):
         """
         table = read_feature_table(path)
         order = _order(table, self.columns)
-        values, valid = _checked(table)
+        values, valid = _check(table)
         values = values[:, order]
         if table.times is None:
             _check_own_hop(table, self.hop)
@@ -165,7 +165,7 @@ def _order(table: FeatureTable, columns: tuple[str, ...]) -> list[int]:
     return [there[name] for name in columns]
 
 
-def _checked(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def _check(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the values, zero where not observed, and what was observed."""
     if not len(table.values):
         raise FormatError("has no rows", path=table.path)

@@ -198,7 +198,7 @@ class Reader(Closing):
                 )
                 with stream, closing(self._collector(seen, stream.probe, hear)) as collector:
                     seen.probe = stream.probe
-                    items = _timed(stream, stream.probe, hop, ends, progress)
+                    items = _watch_time(stream, stream.probe, hop, ends, progress)
                     for item in items if through is None else through(items):
                         collector.take(item)
                     collector.finish()
@@ -288,7 +288,7 @@ class _Collector:
         self._sound.close()
 
 
-def _timed(
+def _watch_time(
     items: Iterator[Frame | Samples],
     probe: Probe,
     face_hop: float,

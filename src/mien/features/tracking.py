@@ -108,7 +108,7 @@ class FaceTracker:
             return place if place <= 1 else _IMPOSSIBLE
         change = track.look.change(look)
         followed = place <= 1 and change <= 1 - place / 2
-        if not followed and not track.look.alike(look):
+        if not followed and not track.look.resembles(look):
             return _IMPOSSIBLE
         return min(place, 1.0) + 2 * min(change, 1.0)
 

@@ -8,7 +8,7 @@ blocks carry how something is said, later ones what is said.
 Positions are absolute, and the blocks carry them along: the same sound gives other features early
 in the input than late. A classifier of emotion trained on single clips loses much of its accuracy
 on the same clips inside a long recording, and almost none once the average drift over positions is
-taken off (`WhisperEncoder.steady`; ``docs/results/voice_drift.md`` has the figures).
+taken off (`WhisperEncoder.encode_steadily`; ``docs/results/voice_drift.md`` has the figures).
 
 Long sound goes through the encoder in chunks of 10 s of which the outermost second on either side
 is only context. The encoder's attention spans its whole input and its positions are absolute, so a
@@ -105,7 +105,7 @@ class WhisperEncoder(nn.Module):
             outputs.append(x)
         return torch.cat([outputs[number - 1] for number in blocks], dim=-1)
 
-    def steady(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
+    def encode_steadily(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
         """Encode as `forward` does, less what the blocks give at each position on average.
 
         The average level over the first 10 s stays in.
@@ -206,7 +206,7 @@ class WhisperStream:
     def _encode(self, sound: Floats, first: int, until: int) -> Floats:
         log_mel = torch.from_numpy(whisper_log_mel(sound))
         with torch.inference_mode():
-            values = self._encoder.steady(log_mel.unsqueeze(0), blocks=self._blocks)[0]
+            values = self._encoder.encode_steadily(log_mel.unsqueeze(0), blocks=self._blocks)[0]
         begin, self._emitted = self._emitted, until
         rows: Floats = values[begin - first : until - first].numpy().copy()
         return rows

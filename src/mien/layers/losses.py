@@ -50,7 +50,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise OptionError(f"labels cannot be smoothed by {label_smoothing}", advice="from 0 to 1")
     if target.is_floating_point():
-        rows = _known(scores, target, where).all(dim=-1)
+        rows = _find_labelled(scores, target, where).all(dim=-1)
     else:
         rows = target != UNLABELLED
         rows = rows if where is None else rows & where
@@ -74,13 +74,13 @@ def squared_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -
     Raises:
         OptionError: the target holds no numbers, or has another shape.
     """
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     return _gap(scores, target, known).square().sum() / known.sum().clamp(min=1)
 
 
 def absolute_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
     """Compute the mean absolute error over labelled numbers; arguments as `squared_error`."""
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     return _gap(scores, target, known).abs().sum() / known.sum().clamp(min=1)
 
 
@@ -103,7 +103,7 @@ def concordance(
         OptionError: a sequence is asked for where answers are per clip, there is no such series,
             the target holds no numbers, or has another shape.
     """
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     if over == "sequence":
         if scores.ndim < 3:
             raise OptionError(
@@ -175,7 +175,7 @@ def criterion(name: str, **options: object) -> Criterion:
     return partial(function, **options)
 
 
-def _known(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
+def _find_labelled(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
     """``(…, names)`` bool: which numbers of the target count."""
     if not target.is_floating_point():
         raise OptionError("class indices are no numbers", advice="use cross-entropy for categories")

@@ -88,7 +88,7 @@ class Inbox:
         """Wait for the next command."""
         return self._commands.get()
 
-    def stopped(self, number: int) -> bool:
+    def is_stopped(self, number: int) -> bool:
         """Has the job with this number been called off."""
         return self._stopped >= number
 
@@ -137,7 +137,7 @@ def main(settings: str) -> None:
 def _serve(command: dict[str, Any], inbox: Inbox, outbox: Outbox, limits: Limits) -> None:
     number = command["number"]
     try:
-        job.run(job.DecodeJob.of(command), outbox.send, lambda: inbox.stopped(number), limits)
+        job.run(job.DecodeJob.of(command), outbox.send, lambda: inbox.is_stopped(number), limits)
     except MemoryError:
         _report(outbox, LimitError(_OUT_OF_MEMORY, advice=_SCALE_DOWN), spent=True)
     except MienError as error:

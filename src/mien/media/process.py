@@ -42,7 +42,7 @@ class Patience:
         self._waited = 0.0
         self._position = 0.0
 
-    def progressed(self, position: float) -> None:
+    def note_progress(self, position: float) -> None:
         """Note how many seconds decoding has come into the recording."""
         self._position = max(self._position, min(position, self._limits.max_duration_s))
 
@@ -118,7 +118,7 @@ class Child:
         except (KeyError, TypeError, ValueError) as error:
             problem = f"the decoder answered nonsense ({error})"
             raise DecoderCrash(problem, path=path, advice=_RE_ENCODE) from None
-        patience.progressed(header.time)
+        patience.note_progress(header.time)
         return message
 
     def _read(self, size: int, path: str, patience: Patience) -> NDArray[np.uint8]:

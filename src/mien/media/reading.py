@@ -85,7 +85,7 @@ class Demuxer:
         self.origin = self._earliest_start()
         self.kinds = frozenset(stream.type for stream in self._streams) & wanted
         self._switch_off("audio", wanted)
-        self._steps = self._demuxed()
+        self._steps = self._demux()
         self._ahead = list(self._look_ahead())
         self._switch_off("video", wanted)
 
@@ -129,7 +129,7 @@ class Demuxer:
             if stream.type == kind and kind not in wanted:
                 stream.discard = Discard.all
 
-    def _demuxed(self) -> Iterator[Step]:
+    def _demux(self) -> Iterator[Step]:
         """Packets with something in them, up to the end or to where reading fails; then flushes."""
         try:
             for packet in self.recording.container.demux(*self._streams):
@@ -172,7 +172,7 @@ class Demuxer:
         except FFmpegError:
             self.damaged += packet is None or not packet.is_corrupt
             return []
-        return [self._timed(stream, frame) for frame in frames]
+        return [self._stamp(stream, frame) for frame in frames]
 
     def _prepare(self, stream: VideoStream, packet: MediaPacket) -> None:
         """Skip a picture that nobody wants and none builds on; keep stamps for the unstamped."""
@@ -182,7 +182,7 @@ class Demuxer:
         if packet.pts is None and packet.dts is not None:
             self._decode_stamps.append(packet.dts)
 
-    def _timed(self, stream: MediaStream, frame: MediaFrame) -> Decoded:
+    def _stamp(self, stream: MediaStream, frame: MediaFrame) -> Decoded:
         """Put times into order: some containers (AVI) stamp pictures in the order of decoding only.
 
         As many come out as go in, only in another order, so the earliest stamp waiting belongs to
