@@ -215,7 +215,7 @@ PLUGIN = """
 from pathlib import Path
 import torch, mien
 from mien.datasets import DataSet, Examples, Shape, Unreadable, cross_validate, generate_examples
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.errors import DamagedError
 
 @mien.register_model("twin", paper="nobody", missing="zeros")
@@ -241,7 +241,7 @@ class LabOfMine(DataSet):
         return Shape(task, {"audio": (4,), "video": (3,)}, {"audio": 0.5, "video": 0.5},
                      {"audio": 6, "video": 6})
     def extractors(self):
-        return published_extractors("lab_of_mine", self.shape())
+        return create_published_extractors("lab_of_mine", self.shape())
     def examples(self, places, progress=None, *, strict=False):
         error = DamagedError("is broken", path="broken.mp4", advice="mend it")
         if strict:

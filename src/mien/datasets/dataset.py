@@ -158,11 +158,11 @@ class DataSet(NamedSettings):
         return self
 
     def task(self) -> Task:
-        """What is asked."""
+        """Describe what is asked."""
         return self.shape().task
 
     def shape(self) -> Shape:
-        """What its examples look like."""
+        """Describe what its examples look like."""
         raise NotImplementedError
 
     def extractors(self) -> dict[str, Extractor]:
@@ -201,7 +201,7 @@ class DataSet(NamedSettings):
         return {}
 
     def variants(self, places: Places) -> Mapping[str, Callable[[], list[Example]]]:
-        """The same examples after their recordings were degraded, by name."""
+        """Name the variants of the examples, made after their recordings were degraded."""
         del places
         return {}
 

@@ -42,7 +42,7 @@ Split = Literal["people", "rotating", "sfav", "mater", "vavl", "official", "rand
 
 
 def _choose(given: object) -> Extractor:
-    """An extractor from its name, or from its name and settings."""
+    """Choose an extractor by its name, or by its name and settings."""
     if isinstance(given, Extractor):
         return given
     settings = {"name": given} if isinstance(given, str) else given
@@ -86,7 +86,7 @@ class _Source:
     operation: RawOperation | None
 
     def get(self, clip: Clip) -> dict[str, Series]:
-        """The features of a clip, of its stretch only."""
+        """Compute the features of a clip, of its stretch only."""
         through = None
         if self.operation is not None:
             # The same recording suffers the same, wherever it lies and in whichever order it comes.
@@ -144,7 +144,7 @@ class RecordingsDataSet(DataSet):
         raise NotImplementedError
 
     def task(self) -> Task:
-        """What is asked."""
+        """Describe what is asked."""
         raise NotImplementedError
 
     def target(self, clip: Clip) -> Tensor | None:
@@ -224,11 +224,11 @@ class RecordingsDataSet(DataSet):
         assert target is not None
         return Example(clip.full_name, clip.person, signals, target, clip.part)
 
-    def degraded(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
-        """The same examples under every condition of `mien.datasets.degraded`, by its name."""
-        return {name: partial(self._degraded, places, name) for name in CONDITIONS}
+    def degrade(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
+        """Name the variants of the examples, one for each condition of `mien.datasets.degraded`."""
+        return {name: partial(self._load_degraded, places, name) for name in CONDITIONS}
 
-    def _degraded(self, places: Places, condition: str) -> Examples:
+    def _load_degraded(self, places: Places, condition: str) -> Examples:
         return self.read(Job(self.clips(places), condition), places)
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:

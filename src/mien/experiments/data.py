@@ -27,7 +27,7 @@ from mien.errors import OptionError
 from mien.experiments.fingerprint import digest, fingerprint_examples
 from mien.missing import unpair
 from mien.registry import nearest
-from mien.training.standardisation import Standardisation, remove_person_offsets
+from mien.standardisation import Standardisation, remove_person_offsets
 
 Key = tuple[DataSet, Places]
 _MOST_SETS = 4  # in memory at once; their digests stay

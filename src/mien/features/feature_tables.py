@@ -178,7 +178,7 @@ def _of_frame(frame: pd.DataFrame, path: Path, first: int) -> FeatureTable:
 
 
 def _one_face(frame: pd.DataFrame, by_lower: dict[str, str]) -> pd.DataFrame:
-    """The rows of the face that OpenFace saw most often, of equals the first."""
+    """Select the rows of the face that OpenFace saw most often, of equals the first."""
     if "face_id" not in by_lower or not len(frame):
         return frame
     seen = frame
@@ -192,7 +192,7 @@ def _one_face(frame: pd.DataFrame, by_lower: dict[str, str]) -> pd.DataFrame:
 def _seconds(
     column: pd.Series[Any], name: str, path: Path, rows: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Times in seconds; Python's openSMILE writes them as ``0 days 00:00:00.02``."""
+    """Parse times in seconds; Python's openSMILE writes them as ``0 days 00:00:00.02``."""
     if column.dtype.kind not in "fiub":
         try:
             return np.asarray(pd.to_timedelta(column).dt.total_seconds(), dtype=np.float64)
@@ -209,7 +209,7 @@ def _numbers(
     *,
     needed: bool = False,
 ) -> NDArray[np.float64]:
-    """A column as numbers; NaN for what is empty, unless it is needed.
+    """Parse a column as numbers; NaN for what is empty, unless it is needed.
 
     Args:
         column: the fields.

@@ -96,7 +96,7 @@ class FeatureFile(FileExtractor):
         """
         table = read_feature_table(path)
         order = _order(table, self.columns)
-        values, valid = _checked(table)
+        values, valid = _check(table)
         values = values[:, order]
         if table.times is None:
             _check_own_hop(table, self.hop)
@@ -165,8 +165,8 @@ def _order(table: FeatureTable, columns: tuple[str, ...]) -> list[int]:
     return [there[name] for name in columns]
 
 
-def _checked(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The values, zero where not observed, and what was observed."""
+def _check(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values, zero where not observed, and what was observed."""
     if not len(table.values):
         raise FormatError("has no rows", path=table.path)
     empty = np.isnan(table.values)
@@ -209,7 +209,7 @@ def _check_rising(table: FeatureTable, times: NDArray[np.float64]) -> None:
 
 
 def _hop_of(table: FeatureTable, times: NDArray[np.float64]) -> float:
-    """The step of times that rise: the roundest number that fits them, else their median."""
+    """Estimate the step of times that rise: the roundest number that fits, else their median."""
     _check_rising(table, times)
     gaps = np.diff(times)
     usual = float(np.median(gaps))
@@ -256,7 +256,7 @@ def _placed(
 
 
 def _nearest_rows(times: NDArray[np.float64], hop: float) -> tuple[int, NDArray[np.int64]]:
-    """The row nearest to the beginning of each step; -1 where that is further off than a step."""
+    """Find the row nearest to the beginning of each step; -1 where it is a step away."""
     usual = float(np.median(np.diff(times)))
     count = count_steps(float(times[-1]) + usual, hop)
     begins = np.arange(count) * hop
