@@ -158,7 +158,7 @@ def measured_apart(name: str, recordings: Sequence[Path]) -> dict[str, object]:
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """The table with what it was measured on and how."""
+    """Return the table with what it was measured on and how."""
     shown = table.set_index("what").T
     lines = [
         "# Speed and memory of a whole analysis",

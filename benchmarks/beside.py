@@ -36,7 +36,7 @@ def least(works: tuple[Callable[[], object], ...], rounds: int = ROUNDS) -> list
 
 
 def stepper(side: Side) -> Callable[[], None]:
-    """A training step: forward, loss, backward and plain stochastic gradient descent."""
+    """Make a training step: forward, loss, backward and plain stochastic gradient descent."""
     optimizer = torch.optim.SGD(side.module.parameters(), lr=1e-6)
 
     side.module.train()
@@ -50,7 +50,7 @@ def stepper(side: Side) -> Callable[[], None]:
 
 
 def forward(side: Side) -> Callable[[], None]:
-    """A forward pass in evaluation, without gradients."""
+    """Make a forward pass in evaluation, without gradients."""
     side.module.eval()
 
     def run() -> None:

@@ -65,7 +65,7 @@ class Case:
     options: Mapping[str, object] = field(default_factory=dict)
 
     def model(self) -> Model:
-        """The model with fresh weights."""
+        """Return the model with fresh weights."""
         torch.manual_seed(0)
         sizes = {name: shape[-1] for name, shape in self.shapes.items()}
         if self.options.get("backbone"):
@@ -160,7 +160,7 @@ def _peak_mb() -> float:
 
 
 def apart(*arguments: object, keep: bool = True) -> dict[str, Any]:
-    """What this module prints last, run in a fresh process with one thread.
+    """Run this module and return what it prints last, in a fresh process with one thread.
 
     Args:
         arguments: of the command line.
@@ -225,7 +225,7 @@ mathematics, looking at masks and lengths, is what is seen.
 
 
 def _rows(table: pd.DataFrame, columns: Mapping[str, tuple[str, str]]) -> list[str]:
-    """A table in Markdown; by heading the column and its format."""
+    """Return a table in Markdown; by heading the column and its format."""
     lines = [f"| {' | '.join(columns)} |"]
     lines.append("|" + "|".join("---:" if kind else "---" for _, kind in columns.values()) + "|")
     for row in table.to_dict("records"):

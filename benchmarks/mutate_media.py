@@ -128,7 +128,7 @@ DAMAGES: dict[str, Callable[[bytearray, random.Random], bytearray]] = {
 
 
 def damaged(data: bytes, seed: int, index: int) -> tuple[str, bytes]:
-    """The name of the damage and the damaged content of file number `index`."""
+    """Return the name of the damage and the damaged content of file number `index`."""
     chance = random.Random(f"{seed}/{index}")  # noqa: S311 - not for secrets
     name = list(DAMAGES)[index % len(DAMAGES)]
     return name, bytes(DAMAGES[name](bytearray(data), chance))
@@ -161,7 +161,7 @@ class Tally:
 
 
 def broken_promise(items: Iterable[Frame | Samples]) -> str:
-    """What is wrong with the items of a stream, empty if nothing."""
+    """Say what is wrong with the items of a stream, empty if nothing."""
     frame_time, sound_end = -1.0, 0.0
     for item in items:
         if not 0 <= item.time <= Limits().max_duration_s:
@@ -180,7 +180,7 @@ def broken_promise(items: Iterable[Frame | Samples]) -> str:
 
 
 def outcome_of(decoder: Decoder, path: Path) -> tuple[str, str]:
-    """The outcome of streaming a file to its end, and what must not happen about it."""
+    """Stream a file to its end; return the outcome and what must not happen about it."""
     try:
         stream = decoder.stream(path)
         problem = broken_promise(stream)
@@ -193,7 +193,7 @@ def outcome_of(decoder: Decoder, path: Path) -> tuple[str, str]:
 
 
 def analysis_of(recognizer: Recognizer, path: Path) -> tuple[str, str]:
-    """The outcome of analysing a file, and what must not happen about it."""
+    """Analyse a file; return the outcome and what must not happen about it."""
     try:
         timeline = recognizer.analyze(path)
     except MienError as error:
@@ -254,7 +254,7 @@ def _try(judge: Judge, path: Path, damage: str, limits: Limits, tally: Tally) ->
 
 
 def table(tally: Tally, count: int, seed: int) -> str:
-    """The tally as Markdown."""
+    """Return the tally as Markdown."""
     outcomes = sorted(tally.by_outcome())
     rows = [["damage", *outcomes], ["---"] + ["---:"] * len(outcomes)]
     for damage in DAMAGES:

@@ -53,7 +53,7 @@ def sfav(batch: int, *, fusion: Fusion) -> tuple[Side, Side]:
 
 
 def sfav_dropout(batch: int, *, on_features: bool) -> tuple[Side, Side]:
-    """The fourfold step: ours sees each picture once, the plain one every copy and black ones.
+    """Time the fourfold step: ours sees a picture once, the plain one every copy and black ones.
 
     Args:
         batch: clips, before they become four times as many.

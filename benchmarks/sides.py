@@ -74,5 +74,5 @@ def numbers(batch: int, *shape: int) -> Tensor:
 
 
 def ours(model: Model, signals: Signals, target: Tensor) -> Side:
-    """The side of mien: its scores and its loss."""
+    """Return the side of mien: its scores and its loss."""
     return Side(model, lambda: model(signals).scores, lambda: model.loss(model(signals), target))

@@ -21,8 +21,8 @@ from mien.evaluation.predict import predict
 from mien.features.extractor import create_extractor
 from mien.models import MODELS, Task, create_model
 from mien.signals import Sequence, Signals
+from mien.standardisation import PersonOffset, Standardisation
 from mien.trained import list_trained, load_model, read_card
-from mien.training.standardisation import PersonOffset, Standardisation
 from trained_material import SIZES, TASK, signals, specs, trained
 
 

@@ -7,8 +7,8 @@ from mien.datasets import Example
 from mien.features.extractor import create_extractor
 from mien.models import Task, create_model
 from mien.signals import Sequence, Signals
+from mien.standardisation import Standardisation
 from mien.trained import TrainedModel
-from mien.training.standardisation import Standardisation
 
 SIZES = {"audio": 10, "video": 264}
 TASK = Task("categories", ("glad", "so-so", "sad"))

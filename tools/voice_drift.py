@@ -2,7 +2,7 @@
 
 Whisper adds absolute positions to its input, and its blocks carry them along: the same word sounds
 different to it at 1 s and at 8 s. Averaged over much speech at random offsets, only the position is
-left; `mien.features.whisper.WhisperEncoder.steady` takes that average off.
+left; `mien.features.whisper.WhisperEncoder.encode_steadily` takes that average off.
 
     python -m tools.voice_drift             # about 5 minutes on one core
     python -m tools.voice_drift --measure   # what it is worth, into docs/results; 4 minutes
@@ -51,7 +51,7 @@ WINDOW_SAMPLES = 30 * 16_000
 
 
 def sound_of(clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
-    """The waveforms of some clips, 16 kHz."""
+    """Decode the waveforms of some clips, 16 kHz."""
     waveforms = []
     with Decoder() as decoder:
         for clip in track(clips, description="decode"):

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def concordance_loss(scores: Tensor, target: Tensor, dim: int) -> Tensor:
-    """Population moments along an axis, meant over all series."""
+    """Compute population moments along an axis, averaged over all series."""
     mean, other = scores.mean(dim, keepdim=True), target.mean(dim, keepdim=True)
     apart, apart_other = scores - mean, target - other
     spread = apart.square().mean(dim) + apart_other.square().mean(dim)

@@ -25,7 +25,7 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """``(steps, batch, width)``."""
+        """Return ``(steps, batch, width)``."""
         steps, batch, width = query.shape
         size = width // self.heads
         rows = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
@@ -56,7 +56,7 @@ class Layer(nn.Module):
         self.alpha = nn.Parameter(torch.full((1,), 0.5)) if blend else None
 
     def forward(self, x: Tensor, key: Tensor | None, value: Tensor | None) -> Tensor:
-        """``(steps, batch, width)``."""
+        """Return ``(steps, batch, width)``."""
         norm = self.layer_norms[0]
         normed = norm(x)
         keys = normed if key is None else norm(key)
@@ -111,7 +111,7 @@ class Encoder(nn.Module):
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, source: Tensor | None = None) -> Tensor:
-        """``(steps, batch, width)``."""
+        """Return ``(steps, batch, width)``."""
         x = self._embedded(x)
         key = None if source is None else self._embedded(source)
         value = None if source is None else self._embedded(source)

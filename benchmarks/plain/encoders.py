@@ -26,7 +26,7 @@ def transformer(
 
 
 def sinusoids(steps: int, width: int) -> Tensor:
-    """``(steps, width)``: sines and cosines in turn."""
+    """Return ``(steps, width)``: sines and cosines in turn."""
     rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
     angles = torch.arange(steps).unsqueeze(1) * rate
     table = torch.zeros(steps, width)

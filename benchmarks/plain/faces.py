@@ -106,7 +106,7 @@ class Modulator(nn.Module):
         self.spatial_att.gate_s = nn.Sequential(spatial)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         channel = self.channel_att.get_submodule("gate_c")(x.mean(dim=(2, 3)))
         spatial = self.spatial_att.get_submodule("gate_s")(x)
         weights = channel[:, :, None, None].expand_as(x) * spatial.expand_as(x)

@@ -42,7 +42,7 @@ class Perceptron(nn.Module):
         self.fc2 = nn.Linear(2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         out: Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
@@ -91,7 +91,7 @@ class Sfav(nn.Module):
         return self.of_features(audio, features.view(*crops.shape[:2], -1))
 
     def of_features(self, audio: Tensor, features: Tensor) -> Tensor:
-        """The same from features of faces, ``(batch, 15, 1024)``."""
+        """Return the same from features of faces, ``(batch, 15, 1024)``."""
         video = features.permute(0, 2, 1)
         audio, video = self._stage(audio, video, (0, 1))
         if self.fusion != "lt":
@@ -124,7 +124,7 @@ class Sfav(nn.Module):
 
 
 def fourfold(audio: Tensor, crops: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """The batch of soft and hard modality dropout: full, attenuated, without audio, without video.
+    """Build the batch of modality dropout: full, attenuated, without audio, without video.
 
     Args:
         audio: ``(batch, 10, 156)``.

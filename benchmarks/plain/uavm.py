@@ -17,7 +17,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         batch, steps, width = x.shape
         qkv = self.qkv(x).reshape(batch, steps, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -34,7 +34,7 @@ class Perceptron(nn.Module):
         self.fc1, self.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         out: Tensor = self.fc2(F.gelu(self.fc1(x)))
         return out
 
@@ -48,7 +48,7 @@ class Block(nn.Module):
         self.attn, self.mlp = Attention(width, heads), Perceptron(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 

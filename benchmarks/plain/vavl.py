@@ -31,7 +31,7 @@ class Attention(nn.Module):
         self.v = nn.Parameter(torch.zeros(heads, width // heads))
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         batch, steps, width = x.shape
         table = _table(steps, width).repeat(batch, 1, 1)
         query = self.query(x).view(batch, steps, self.heads, -1)
@@ -83,7 +83,7 @@ class Block(nn.Module):
         self.after = _feed_forward(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape of x."""
+        """Return the shape of x."""
         x = x + 0.5 * self.before(self.norms[0](x))
         x = x + self.attention(self.norms[1](x))
         x = x + self.convolution(self.norms[2](x).transpose(1, 2)).transpose(1, 2)

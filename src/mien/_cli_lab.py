@@ -253,7 +253,7 @@ def _parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _say_command() -> str:
-    """The command as it was typed, with file names instead of paths."""
+    """Return the command as it was typed, with file names instead of paths."""
     said = [Path(word).name if "/" in word else word for word in sys.argv[1:]]
     return shlex.join(["mien", *said])
 

@@ -104,13 +104,13 @@ def run(folder: Path, console: Console) -> None:
         for clip, path in zip(CLIPS, paths, strict=True):
             timeline = recognizer.analyze(path)
             outputs.write(timeline, path, ["csv", "html"])
-            table.add_row(clip.acted, *_said(timeline))
+            table.add_row(clip.acted, *_describe(timeline))
         table.add_section()
         for withheld, name in (("video", "no face"), ("audio", "muted")):
             path = folder / "clips" / _SHOWN_WITHOUT.name
             timeline = recognizer.analyze(path, without=(withheld,))
             outputs.write(timeline, path.with_stem(f"{path.stem}_without_{withheld}"), ["html"])
-            table.add_row(f"{_SHOWN_WITHOUT.acted}, {name}", *_said(timeline))
+            table.add_row(f"{_SHOWN_WITHOUT.acted}, {name}", *_describe(timeline))
     console.print("What an actor was asked to show in six CREMA-D clips, and what mien says:")
     console.print(table)
     console.print(
@@ -120,7 +120,7 @@ def run(folder: Path, console: Console) -> None:
     )
 
 
-def _said(timeline: Timeline) -> list[str]:
+def _describe(timeline: Timeline) -> list[str]:
     row = timeline.summary().iloc[0]
     metadata = timeline.metadata
     ranked = sorted(

@@ -51,7 +51,7 @@ def examine(console: Console, *, fetch: bool = False) -> bool:
 
 
 def _read_card(state: WeightStatus) -> str:
-    """What a trained model answers and its licence; empty for other weights, and damaged ones."""
+    """Say what a trained model answers, and its licence; nothing for other and damaged files."""
     if not state.verified or state.path.suffix != SUFFIX:
         return ""
     try:

@@ -80,8 +80,8 @@ class Dimension(BaseModel):
         return "" if self.low is None else f"{self.low:g} to {self.high:g}"
 
 
-def derived_from_labels() -> dict[str, Dimension]:
-    """Describe the dimensions that `mien.schema.derived_dimensions` returns."""
+def describe_derived() -> dict[str, Dimension]:
+    """Describe the dimensions that `mien.schema.derive_dimensions` returns."""
     return {name: Dimension(source=schema.DERIVED_SOURCE) for name in schema.DIMENSIONS}
 
 

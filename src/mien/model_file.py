@@ -24,7 +24,7 @@ from mien.errors import MienError, ModelFileError, OptionError, OutputError
 from mien.features.extractor import Extractor
 from mien.formats.atomic import write_atomically
 from mien.models import MODELS, Model, Task, create_model
-from mien.training.standardisation import Standardisation
+from mien.standardisation import Standardisation
 from mien.weights.archive import read_metadata, read_tensors
 
 FORMAT = 1
@@ -90,8 +90,8 @@ def write_model_file(
     Raises:
         OutputError: it could not be written, or a number is not finite.
     """
-    tensors = {f"{_MODEL}{n}": _rounded(t, half) for n, t in model.state_dict().items()}
-    tensors |= {f"{_STANDARD}{n}": _rounded(t) for n, t in standardisation.packed().items()}
+    tensors = {f"{_MODEL}{n}": _round(t, half) for n, t in model.state_dict().items()}
+    tensors |= {f"{_STANDARD}{n}": _round(t) for n, t in standardisation.pack().items()}
     if strange := _list_not_finite(tensors):
         raise OutputError(
             f"the model's {_some(strange)} hold numbers that are not finite",
@@ -173,7 +173,7 @@ def read_model(path: Path, header: Header) -> tuple[Model, Standardisation]:
     model = _build(path, header, "cpu")
     try:
         model.load_state_dict({n: of_model[n].to(wanted.dtype) for n, wanted in plan.items()})
-        standardisation = Standardisation.unpacked({n: t.float() for n, t in standard.items()})
+        standardisation = Standardisation.unpack({n: t.float() for n, t in standard.items()})
     except (MienError, KeyError, ValueError) as error:
         raise ModelFileError(
             f"has tensors that do not fit ({error})", path=path, advice=_AGAIN
@@ -195,16 +195,14 @@ def check_fit(
     for name, extractor in extractors.items():
         if name not in model.modalities:
             raise OptionError(f"the model knows no {name}, which an extractor gives")
-        given = _standardised_size(name, extractor.shape, standardisation)
+        given = _find_size(name, extractor.shape, standardisation)
         if model.feature_size(name) not in {None, given}:
             raise OptionError(
                 f"{name} has {given} features, the model was made for {model.feature_size(name)}"
             )
 
 
-def _standardised_size(
-    name: str, shape: tuple[int, ...], standardisation: Standardisation
-) -> int | None:
+def _find_size(name: str, shape: tuple[int, ...], standardisation: Standardisation) -> int | None:
     """How many features a step has after it was standardised."""
     mean, deviation = standardisation.mean.get(name), standardisation.deviation.get(name)
     basis = standardisation.basis.get(name)
@@ -264,11 +262,11 @@ def _list_not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def _kind(tensor: Tensor) -> str:
-    """What may stand for one another: numbers with a fraction, whatever their precision."""
+    """Return what may stand for one another: numbers with a fraction, whatever their precision."""
     return "fraction" if tensor.is_floating_point() else str(tensor.dtype)
 
 
-def _rounded(tensor: Tensor, half: bool = False) -> Tensor:
+def _round(tensor: Tensor, half: bool = False) -> Tensor:
     kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # may be shared
     if half and kept.is_floating_point():
         rounded = kept.half()

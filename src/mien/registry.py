@@ -67,7 +67,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return self._origins.get(name, "")
 
     def __getitem__(self, name: str) -> Entry:
-        """The entry of that name.
+        """Look up the entry of that name.
 
         Raises:
             OptionError: there is none; the message names the nearest.
@@ -82,7 +82,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
     @overload
     def get(self, name: str, default: Other) -> Entry | Other: ...
     def get(self, name: str, default: object = None) -> object:
-        """The entry of that name, or the default where there is none.
+        """Look up the entry of that name, or the default where there is none.
 
         Example:
             >>> Registry[type]("shape", group="mien.shapes").get("circle") is None

@@ -64,7 +64,7 @@ _PROBABILITY = "p_"
 _FIXED = (*_LEADING, *_BEST, *FACE_COLUMNS, *SUMMARY_COLUMNS)
 
 
-def ordered(emotions: Sequence[str]) -> tuple[str, ...]:
+def sort_emotions(emotions: Sequence[str]) -> tuple[str, ...]:
     """Put emotions into the order of the vocabulary.
 
     Raises:
@@ -134,16 +134,16 @@ def check_names(
         Traceback (most recent call last):
         mien.errors.OptionError: the dimension 'start' is called like the column 'start'; rename it
     """
-    known = {_folded(column): f"the column {column!r}" for column in _FIXED}
+    known = {_fold(column): f"the column {column!r}" for column in _FIXED}
     of_labels: dict[str, str] = {}
     for label in labels:
         _check_text("label", label)
         _claim(of_labels, "label", label)
-        known[_folded(probability_column(label))] = f"the column of the label {label!r}"
+        known[_fold(probability_column(label))] = f"the column of the label {label!r}"
     for kind, names in (("dimension", dimensions), ("modality", modalities)):
         for name in names:
             _check_text(kind, name)
-            if of_labels and kind == "dimension" and _folded(name).startswith(_PROBABILITY):
+            if of_labels and kind == "dimension" and _fold(name).startswith(_PROBABILITY):
                 raise OptionError(
                     f"the dimension {name!r} looks like a probability",
                     advice=f"rename it: {_PROBABILITY} is for labels",
@@ -154,13 +154,13 @@ def check_names(
 
 
 def _claim(known: dict[str, str], kind: str, name: str) -> None:
-    if other := known.get(_folded(name)):
+    if other := known.get(_fold(name)):
         raise OptionError(f"the {kind} {name!r} is called like {other}", advice="rename it")
-    known[_folded(name)] = f"the {kind} {name!r}"
+    known[_fold(name)] = f"the {kind} {name!r}"
 
 
-def _folded(name: str) -> str:
-    """What names that a reader or a program may take for one another have in common."""
+def _fold(name: str) -> str:
+    """Fold a name to what all that may be taken for one another have in common."""
     return unicodedata.normalize("NFKC", name).casefold()
 
 
@@ -173,18 +173,18 @@ def _check_text(kind: str, name: str) -> None:
         )
 
 
-def derivable(labels: Iterable[str]) -> bool:
-    """Tell whether `derived_dimensions` can say anything of a model with these labels.
+def can_derive(labels: Iterable[str]) -> bool:
+    """Tell whether `derive_dimensions` can say anything of a model with these labels.
 
     Example:
-        >>> derivable(["anger", "contempt"]), derivable(["anger", "boredom"])
+        >>> can_derive(["anger", "contempt"]), can_derive(["anger", "boredom"])
         (True, False)
     """
     names = set(labels)
     return names <= set(EMOTIONS) and bool(names & set(_AROUSAL_VALENCE))
 
 
-def derived_dimensions(
+def derive_dimensions(
     probabilities: Mapping[str, NDArray[np.float64]],
 ) -> dict[str, NDArray[np.float64]]:
     """Derive arousal and valence: expected values under a published table of emotion words.
@@ -198,9 +198,9 @@ def derived_dimensions(
     Returns:
         ``{"arousal": …, "valence": …}`` of the same shape, from -1 to 1; NaN where the
         probabilities are NaN or nothing rated is left. Empty where a label is not in the
-        vocabulary (see `derivable`): then nothing is known.
+        vocabulary (see `can_derive`): then nothing is known.
     """
-    if not derivable(probabilities):
+    if not can_derive(probabilities):
         return {}
     rated = {e: np.asarray(p) for e, p in probabilities.items() if e in _AROUSAL_VALENCE}
     total = np.sum(list(rated.values()), axis=0)

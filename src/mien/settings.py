@@ -146,7 +146,7 @@ class ByName:
 
 
 def _explain(problem: Any, known: Mapping[str, object]) -> InitErrorDetails:  # noqa: ANN401, pydantic's
-    """The same problem; where it is an unknown option of these settings, with the nearest one."""
+    """Return a problem; where it is an unknown option of these settings, name the nearest one."""
     kind, message, place = problem["type"], problem["msg"], problem["loc"]
     if kind == "extra_forbidden" and len(place) == 1:
         kind = "unknown_option"

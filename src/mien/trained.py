@@ -35,7 +35,7 @@ from mien.model_file import (
 from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
 from mien.registry import nearest
 from mien.signals import Sequence, Signals, as_signals
-from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
+from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
 
 __all__ = [
     "DEFAULT_WINDOW_S",
@@ -108,7 +108,7 @@ class TrainedModel:
         return self.model.task
 
     def load_extractors(self) -> dict[str, Extractor]:
-        """The extractor of each modality.
+        """Create the extractor of each modality.
 
         Raises:
             ModelFileError: one is not installed, or of another version.

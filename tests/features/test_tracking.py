@@ -166,13 +166,13 @@ def test_look_of_light_and_colour():
     assert np.linalg.norm(look.colour) == pytest.approx(1, abs=1e-5)
     assert np.linalg.norm(look.structure) == pytest.approx(1, abs=1e-5)
     assert look.change(look) == pytest.approx(0, abs=1e-5)
-    assert look.alike(look)
+    assert look.resembles(look)
     brighter = Look.of(image, (10.0, 10.0, 50.0, 60.0), (crop * 1.3).astype(np.uint8))
     assert float(brighter.structure @ look.structure) > 0.99
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     colourless = Look.of(grey, (10.0, 10.0, 50.0, 60.0), crop)
     assert not colourless.colour.any()
-    assert not colourless.alike(colourless)
+    assert not colourless.resembles(colourless)
 
 
 def _side_by_side(one, two):

@@ -148,7 +148,7 @@ def test_steady_features_are_without_the_drift():
         encoder.drift_over_features.normal_()
         drift = encoder.drift_over_time[:30] @ encoder.drift_over_features
         expected = encoder(log_mel, blocks=(3, 1)) - torch.cat([drift[:, 768:], drift[:, :384]], 1)
-        torch.testing.assert_close(encoder.steady(log_mel, blocks=(3, 1)), expected)
+        torch.testing.assert_close(encoder.encode_steadily(log_mel, blocks=(3, 1)), expected)
 
 
 def test_the_same_speech_means_the_same_early_and_late(pretrained, data_folder):
@@ -159,10 +159,10 @@ def test_the_same_speech_means_the_same_early_and_late(pretrained, data_folder):
     late = np.concatenate([*others, sentence])[-9 * 16_000 :]
     apart = {}
     with torch.inference_mode():
-        for way in (pretrained, pretrained.steady):
+        for way in (pretrained, pretrained.encode_steadily):
             alone, inside = (
                 way(torch.from_numpy(whisper_log_mel(sound))[None])[0, -150:].mean(dim=0)
                 for sound in (sentence, late)
             )
             apart[way] = (alone - inside).norm()
-    assert apart[pretrained.steady] < 0.6 * apart[pretrained]
+    assert apart[pretrained.encode_steadily] < 0.6 * apart[pretrained]

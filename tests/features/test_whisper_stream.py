@@ -44,7 +44,7 @@ class CheapEncoder(torch.nn.Module):
         super().__init__()
         self.lengths = []
 
-    def steady(self, log_mel, *, blocks):
+    def encode_steadily(self, log_mel, *, blocks):
         steps = log_mel.unflatten(1, (-1, 2)).mean(dim=2)
         self.lengths.append(steps.shape[1])
         return torch.nn.functional.pad(steps, (0, 384 * len(blocks) - 80))
@@ -61,7 +61,7 @@ def read(encoder, pieces, blocks=(2, 3)):
 
 def whole_encoding(encoder, sound):
     with torch.inference_mode():
-        return encoder.steady(torch.from_numpy(whisper_log_mel(sound))[None])[0].numpy()
+        return encoder.encode_steadily(torch.from_numpy(whisper_log_mel(sound))[None])[0].numpy()
 
 
 def test_short_sound_is_encoded_whole(encoder, speech):
@@ -101,7 +101,7 @@ def test_every_step_away_from_the_ends_has_its_context():
     """An encoder that says where in its input each step lies."""
 
     class Ruler(torch.nn.Module):
-        def steady(self, log_mel, *, blocks):
+        def encode_steadily(self, log_mel, *, blocks):
             steps = log_mel.shape[1] // 2
             before = torch.arange(steps, dtype=torch.float32)
             values = torch.stack([before, steps - 1 - before], dim=1)[None]

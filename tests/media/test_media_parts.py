@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from mien.errors import DamagedError
 from mien.media import Decoder
-from mien.media.messages import FRAME, HEADER, SAMPLES, Header, from_bytes, write_all
+from mien.media.messages import FRAME, HEADER, SAMPLES, MessageHeader, from_bytes, write_all
 from mien.media.pictures import Orientation, Ticks, compute_shown_size
-from mien.media.records import Frame, Samples
 from mien.media.sound import Clock, mix_channels
+from mien.stream import Frame, Samples
 
 times = st.lists(st.floats(0, 20, allow_nan=False), min_size=1, max_size=60, unique=True)
 rates = st.sampled_from([1.0, 5.0, 7.3, 25.0, 29.97])
@@ -166,15 +166,15 @@ def test_an_hour_of_slightly_fast_stamps_does_not_drift():
 def test_messages_survive_the_pipe():
     read, write = os.pipe()
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    header = Header(FRAME, 1.5, 2, 4, image.size)
+    header = MessageHeader(FRAME, 1.5, 2, 4, image.size)
     write_all(write, (header.pack(), image.data))
-    got = Header.unpack(os.read(read, HEADER.size), max_pixels=8)
+    got = MessageHeader.unpack(os.read(read, HEADER.size), max_pixels=8)
     frame = from_bytes(got, np.frombuffer(os.read(read, 24), np.uint8), "x")
     assert isinstance(frame, Frame)
     assert frame.time == 1.5
     assert np.array_equal(frame.image, image)
     values = np.linspace(-1, 1, 9, dtype=np.float32)
-    samples = from_bytes(Header(SAMPLES, 2.0, 0, 0, 36), values.view(np.uint8), "x")
+    samples = from_bytes(MessageHeader(SAMPLES, 2.0, 0, 0, 36), values.view(np.uint8), "x")
     assert isinstance(samples, Samples)
     assert np.array_equal(samples.values, values)
     os.close(read)
@@ -184,25 +184,25 @@ def test_messages_survive_the_pipe():
 @pytest.mark.parametrize(
     "header",
     [
-        Header(FRAME, 0.0, 3, 3, 27),  # more pixels than allowed
-        Header(FRAME, 0.0, 2, 2, 11),
-        Header(FRAME, math.nan, 2, 2, 12),
-        Header(SAMPLES, math.inf, 0, 0, 4),
-        Header(SAMPLES, 0.0, 0, 0, 1 << 40),
-        Header(b"?", 0.0, 0, 0, 0),
-        Header(b"P", 0.0, 0, 0, 1 << 30),
-        Header(b"A", 0.0, 0, 0, 1),
+        MessageHeader(FRAME, 0.0, 3, 3, 27),  # more pixels than allowed
+        MessageHeader(FRAME, 0.0, 2, 2, 11),
+        MessageHeader(FRAME, math.nan, 2, 2, 12),
+        MessageHeader(SAMPLES, math.inf, 0, 0, 4),
+        MessageHeader(SAMPLES, 0.0, 0, 0, 1 << 40),
+        MessageHeader(b"?", 0.0, 0, 0, 0),
+        MessageHeader(b"P", 0.0, 0, 0, 1 << 30),
+        MessageHeader(b"A", 0.0, 0, 0, 1),
     ],
 )
 def test_messages_that_make_no_sense_are_refused(header):
     with pytest.raises(ValueError, match="makes no sense"):
-        Header.unpack(header.pack(), max_pixels=8)
+        MessageHeader.unpack(header.pack(), max_pixels=8)
 
 
 @given(st.binary(min_size=HEADER.size, max_size=HEADER.size))
 def test_any_bytes_are_a_header_or_refused(data):
     try:
-        header = Header.unpack(data, max_pixels=100)
+        header = MessageHeader.unpack(data, max_pixels=100)
     except ValueError:
         return
     assert header.size <= 1 << 28

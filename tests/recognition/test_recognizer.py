@@ -19,7 +19,7 @@ from mien.features.extractor import create_extractor
 from mien.features.files import FeatureFile
 from mien.models import Task
 from mien.recognition.recognizer import Recognizer
-from mien.training.standardisation import PersonOffset
+from mien.standardisation import PersonOffset
 
 pytestmark = pytest.mark.usefixtures("encoders")
 

@@ -9,8 +9,8 @@ import torch
 from mien.datasets import Shape, generate_examples
 from mien.features.extractor import create_extractor
 from mien.models import Task, create_model
+from mien.standardisation import Standardisation
 from mien.trained import TrainedModel
-from mien.training.standardisation import Standardisation
 
 MOODS = Task("categories", ("glad", "so-so", "très sad"))
 LEVELS = Task("dimensions", ("stress", "mood"), ranges={"mood": (1, 7)})

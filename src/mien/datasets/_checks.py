@@ -8,19 +8,19 @@ from itertools import pairwise
 from pathlib import Path
 
 from mien.datasets._base import Clip
-from mien.datasets._rows import Row
+from mien.datasets._rows import TableRow
 from mien.datasets.ratings import read_ratings
 from mien.errors import FormatError, MienError, OptionError
 from mien.features.files import FeatureFile, inspect_feature_file
 from mien.media import Decoder, Probe
 
-Told = Sequence[tuple[Row, Clip]]
+Told = Sequence[tuple[TableRow, Clip]]
 _END_TOLERANCE_S = 0.5
 PARTS = ("train", "valid", "test")
 _UNKNOWN = ("?", "-", "unknown", "na", "n/a", "none", "nan", "null")
 
 
-def check_person(row: Row) -> str:
+def check_person(row: TableRow) -> str:
     """Return who is in a row.
 
     Raises:
@@ -79,7 +79,7 @@ def check_stretches(told: Told) -> None:
     Raises:
         FormatError: they do, or both are the whole recording.
     """
-    by_place: dict[object, list[tuple[Row, Clip]]] = defaultdict(list)
+    by_place: dict[object, list[tuple[TableRow, Clip]]] = defaultdict(list)
     for row, clip in told:
         by_place[clip.main_file.resolve(), clip.channel].append((row, clip))
     for several in by_place.values():
@@ -167,7 +167,7 @@ def _length(extractor: FeatureFile, path: Path) -> float:
     return len(series) * series.hop if len(series) > 1 else 0.0
 
 
-def _check_times(row: Row, clip: Clip, probe: Probe | None, lengths: list[float]) -> None:
+def _check_times(row: TableRow, clip: Clip, probe: Probe | None, lengths: list[float]) -> None:
     if probe is not None and clip.channel:
         channels = probe.audio.channels if probe.audio else 0
         if clip.channel > channels:
@@ -187,7 +187,7 @@ def _check_times(row: Row, clip: Clip, probe: Probe | None, lengths: list[float]
         _check_ratings(row, clip, end)
 
 
-def _check_ratings(row: Row, clip: Clip, end: float | None) -> None:
+def _check_ratings(row: TableRow, clip: Clip, end: float | None) -> None:
     assert clip.ratings is not None
     ratings = read_ratings(clip.ratings)
     name, slack = clip.ratings.name, max(2 * ratings.interval, _END_TOLERANCE_S)
@@ -221,7 +221,7 @@ def check_categories(
         FormatError: a row has a label that is not known, no row has any, there is but one category,
             or a category is in one row only, so that it cannot be both trained on and tested.
     """
-    rows: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[TableRow]] = defaultdict(list)
     people: dict[str, set[str]] = defaultdict(set)
     for row, clip in told:
         if clip.label is not None:
@@ -250,7 +250,7 @@ def check_categories(
 
 
 def _check_known(
-    rows: Mapping[str, Sequence[Row]], column: str, labels: Sequence[str], path: object
+    rows: Mapping[str, Sequence[TableRow]], column: str, labels: Sequence[str], path: object
 ) -> list[str]:
     for label, mine in rows.items():
         if label not in labels:

@@ -10,13 +10,13 @@ from typing import Literal
 
 from mien.datasets import _checks
 from mien.datasets._base import Clip
-from mien.datasets._rows import Row, check_spelling, fold_spelling, read_rows, require_columns
+from mien.datasets._rows import TableRow, check_spelling, fold_spelling, read_rows, require_columns
 from mien.datasets.ratings import read_ratings
 from mien.errors import FormatError, OptionError
 from mien.features.files import FeatureFile
 from mien.models import Task
 from mien.registry import nearest
-from mien.schema import EMOTIONS, ordered
+from mien.schema import EMOTIONS, sort_emotions
 
 Kind = Literal["categories", "dimensions"]
 Ranges = Mapping[str, tuple[float, float]]
@@ -151,6 +151,7 @@ class Reading:
             label = "emotion" if "emotion" in self.columns else ()
         columns = (label,) if isinstance(label, str) else label
         if columns and not {*columns} & {*self.columns} and "ratings" in self.columns:
+            self._check_dimensions(columns)
             columns = label = ()  # dimensions of the ratings
         if not columns:
             advice = "name the column of the labels, or give files of ratings per frame"
@@ -163,6 +164,16 @@ class Reading:
                 advice="fill in what is known, or ask for another column",
             )
         return label
+
+    def _check_dimensions(self, asked: tuple[str, ...]) -> None:
+        """Check columns of ratings against the dimensions of a trained model, if there is one."""
+        for name in asked if self.asked.labels else ():
+            if name not in self.asked.labels:
+                raise FormatError(
+                    f"has no column {name}, and {name} is none of the model's dimensions",
+                    path=self.path,
+                    advice=nearest(name, self.asked.labels),
+                )
 
     def _choose_kind(self, label: str | tuple[str, ...]) -> Kind:
         if not isinstance(label, str):
@@ -207,13 +218,16 @@ class Reading:
                 raise row.wrong(column, f"{text!r} is a part", "call the column part")
         return column
 
-    def _clip(self, row: Row, label: str | tuple[str, ...], kind: Kind, division: Division) -> Clip:
+    def _clip(
+        self, row: TableRow, label: str | tuple[str, ...], kind: Kind, division: Division
+    ) -> Clip:
         corpus = self.path.stem
         recording = row.file_in("path")
         files = {m: f for m in self.modalities if (f := row.file_in(f"{m}_features"))}
         if recording is None and not files:
-            advice = "name the recording, or files of features"
-            raise row.wrong("path", "there is no file ''", advice)
+            places = [c for c in self.columns if c == "path" or c.endswith("_features")]
+            advice = "name the recording or a file of features, or take the row out"
+            raise row.wrong(" or ".join(places), "no file is named", advice)
         category = row.text(label) if isinstance(label, str) and kind == "categories" else ""
         if category and self.asked.labels and category not in self.asked.labels:
             self._check_word(row, str(label), category)
@@ -235,7 +249,7 @@ class Reading:
         )
         return replace(clip, name=_name(row, clip))
 
-    def _check_word(self, row: Row, column: str, word: str) -> None:
+    def _check_word(self, row: TableRow, column: str, word: str) -> None:
         for known in self.asked.labels:
             if fold_spelling(known) == fold_spelling(word):
                 raise row.wrong(
@@ -273,7 +287,7 @@ class Reading:
         for row, clip in told:
             mine = [clip.values[name]] if name in clip.values else []
             if clip.ratings is not None:
-                mine += self._rated(row, clip, name)
+                mine += self._list_ratings(row, clip, name)
             values += mine
             if low is not None and high is not None and not self.asked.labels:
                 for value in (one for one in mine if not low <= one <= high):
@@ -291,13 +305,13 @@ class Reading:
         return min(values), max(values)
 
     def _note_beyond(self, name: str, values: Sequence[float], low: float, high: float) -> None:
-        """A trained model's range is what it saw; there may be more."""
+        """Note values beyond a range: a trained model's is what it saw, there may be more."""
         if values and (min(values) < low or max(values) > high):
             self.notices.append(
                 f"{name} goes from {min(values):g} to {max(values):g}, beyond {low:g} to {high:g}."
             )
 
-    def _rated(self, row: Row, clip: Clip, name: str) -> list[float]:
+    def _list_ratings(self, row: TableRow, clip: Clip, name: str) -> list[float]:
         assert clip.ratings is not None
         ratings = read_ratings(clip.ratings)
         if name not in ratings.dimensions:
@@ -320,7 +334,7 @@ def sort_labels(labels: Sequence[str] | set[str]) -> tuple[str, ...]:
         (('sadness', 'anger'), ('bored', 'tense'))
     """
     names = sorted(labels)
-    return ordered(names) if {*names} <= {*EMOTIONS} else tuple(names)
+    return sort_emotions(names) if {*names} <= {*EMOTIONS} else tuple(names)
 
 
 def _is_number(text: str) -> bool:
@@ -330,7 +344,7 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _stretch(row: Row) -> tuple[float, float | None]:
+def _stretch(row: TableRow) -> tuple[float, float | None]:
     start, end = row.number_in("start") or 0.0, row.number_in("end")
     if start < 0:
         raise row.wrong("start", f"{start:g} s is before the recording", "give seconds from 0")
@@ -340,7 +354,7 @@ def _stretch(row: Row) -> tuple[float, float | None]:
     return start, end
 
 
-def _channel(row: Row) -> int | None:
+def _channel(row: TableRow) -> int | None:
     number = row.number_in("channel")
     if number is None:
         return None
@@ -349,8 +363,8 @@ def _channel(row: Row) -> int | None:
     return int(number)
 
 
-def _name(row: Row, clip: Clip) -> str:
-    """The file as it was typed, with what else tells rows of the same file apart."""
+def _name(row: TableRow, clip: Clip) -> str:
+    """Return the file as it was typed, with what else tells rows of the same file apart."""
     name = row.text("path") or next(row.text(f"{m}_features") for m in clip.files)
     if clip.start or clip.end is not None:
         name += f"@{clip.start:g}-{'' if clip.end is None else format(clip.end, 'g')}"

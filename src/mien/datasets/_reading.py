@@ -31,7 +31,7 @@ def require(path: Path, source: str) -> Path:
     return path
 
 
-def first_of(folder: Path, names: Iterable[str], source: str) -> Path:
+def find_first(folder: Path, names: Iterable[str], source: str) -> Path:
     """Return the first of some names that a folder holds, for files that go by several.
 
     Raises:

@@ -13,7 +13,7 @@ from mien.registry import nearest
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table.
 
     Attributes:
@@ -72,7 +72,7 @@ class Row:
         )
 
 
-def read_rows(path: Path, layout: str) -> tuple[tuple[str, ...], list[Row]]:
+def read_rows(path: Path, layout: str) -> tuple[tuple[str, ...], list[TableRow]]:
     """Read a table of text: UTF-8, separated by commas, names of columns first.
 
     Args:
@@ -112,7 +112,7 @@ def read_rows(path: Path, layout: str) -> tuple[tuple[str, ...], list[Row]]:
                 path=path,
                 advice="put fields with a comma into quotes",
             )
-        rows.append(Row(number, dict(zip(columns, line, strict=True)), path))
+        rows.append(TableRow(number, dict(zip(columns, line, strict=True)), path))
     if not rows:
         raise FormatError("names no recording", path=path, advice=layout)
     return columns, rows
@@ -135,7 +135,7 @@ def require_columns(path: Path, columns: Sequence[str], needed: Iterable[str], l
         )
 
 
-def check_spelling(rows: Iterable[Row], column: str) -> None:
+def check_spelling(rows: Iterable[TableRow], column: str) -> None:
     """Check that nothing in a column is typed two ways, as ``Happy`` and ``happy``.
 
     Raises:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets._base import Clip, decode_emotion, list_files
-from mien.datasets._reading import first_of, read_table
+from mien.datasets._reading import find_first, read_table
 from mien.datasets.dataset import Places, register_dataset
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
@@ -65,7 +65,7 @@ def crema_d_votes(
 
 
 def choose_perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
-    """The emotion that people agree on.
+    """Find the emotion that people agree on.
 
     Args:
         votes: by emotion.
@@ -84,7 +84,7 @@ def choose_perceived(votes: Mapping[str, int], rule: Rule) -> str | None:
 def crema_d_clips(
     folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
 ) -> list[Clip]:
-    """The clips with face and voice, ``VideoFlash/*.flv``.
+    """List the clips with face and voice, ``VideoFlash/*.flv``.
 
     ``label`` is the acted emotion, or by votes the one that was perceived and None where people do
     not agree: 420 of 7,442 by plurality, 1,529 by majority, where both face and voice were shown.
@@ -106,12 +106,12 @@ def crema_d_clips(
 def crema_d_voices(
     folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
 ) -> list[Clip]:
-    """The clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
+    """List the clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
     return _clips(folder, "AudioWAV/*.wav", rule, presentation)
 
 
 def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
-    """What is known of the 91 actors.
+    """Read what is known of the 91 actors.
 
     Args:
         folder: of the corpus; it holds ``VideoDemographics.csv``.
@@ -132,7 +132,7 @@ def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _table(folder: Path, name: str) -> Path:
-    return first_of(folder, (name, f"processedResults/{name}"), _SOURCE)
+    return find_first(folder, (name, f"processedResults/{name}"), _SOURCE)
 
 
 def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -> list[Clip]:
@@ -179,12 +179,12 @@ def crema_d_ratings(folder: Path) -> dict[str, Rated]:
     if any(by.keys() != names.keys() for by in votes.values()):
         raise FormatError("voice, face and both are not of the same clips", path=folder)
     return {
-        name: Rated(_acted(name, folder), {shown: by[name] for shown, by in votes.items()})
+        name: Rated(_decode_emotion(name, folder), {shown: by[name] for shown, by in votes.items()})
         for name in names
     }
 
 
-def _acted(name: str, folder: Path) -> str:
+def _decode_emotion(name: str, folder: Path) -> str:
     code = name.split("_")[2] if name.count("_") == 3 else name
     if code not in EMOTION_CODES:
         raise FormatError(f"the votes name a clip {name}", path=folder, advice="take its row out")
@@ -224,6 +224,6 @@ class CremaD(RecordingsDataSet):
         return torch.tensor([clip.soft_label.get(emotion, 0.0) for emotion in self.task().names])
 
     def rated(self, places: Places) -> Mapping[str, Rated]:
-        """The votes that come with the corpus."""
+        """Read the votes that come with the corpus."""
         rated = crema_d_ratings(places.data / "crema_d")
         return {f"crema_d/{name}": one for name, one in rated.items()}

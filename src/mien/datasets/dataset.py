@@ -106,13 +106,17 @@ class Examples(list[Example]):
 
     Attributes:
         unreadable: recordings that were skipped, each with its error.
+        unobserved: recordings that were left out since nothing was observed in them, as in silence.
     """
 
     def __init__(
-        self, examples: Iterable[Example] = (), unreadable: Iterable[Unreadable] = ()
+        self,
+        examples: Iterable[Example] = (),
+        unreadable: Iterable[Unreadable] = (),
+        unobserved: Iterable[Path] = (),
     ) -> None:
         super().__init__(examples)
-        self.unreadable = tuple(unreadable)
+        self.unreadable, self.unobserved = tuple(unreadable), tuple(unobserved)
 
 
 class DataSet(NamedSettings):
@@ -154,11 +158,11 @@ class DataSet(NamedSettings):
         return self
 
     def task(self) -> Task:
-        """What is asked."""
+        """Describe what is asked."""
         return self.shape().task
 
     def shape(self) -> Shape:
-        """What its examples look like."""
+        """Describe what its examples look like."""
         raise NotImplementedError
 
     def extractors(self) -> dict[str, Extractor]:
@@ -197,7 +201,7 @@ class DataSet(NamedSettings):
         return {}
 
     def variants(self, places: Places) -> Mapping[str, Callable[[], list[Example]]]:
-        """The same examples after their recordings were degraded, by name."""
+        """Name the variants of the examples, made after their recordings were degraded."""
         del places
         return {}
 

@@ -93,7 +93,7 @@ def mix_babble(folder: Path) -> NDArray[np.float32]:
 
 
 def _speech(decoder: Decoder, paths: Sequence[Path], count: int) -> NDArray[np.float32]:
-    """Recordings of one voice after the other, without the silence around them."""
+    """Yield recordings of one voice after the other, without the silence around them."""
     parts: list[NDArray[np.float32]] = []
     while sum(len(part) for part in parts) < count:
         with decoder.stream(paths[len(parts) % len(paths)], video=False) as stream:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mien.datasets._reading import first_of, read_arrays, read_table
+from mien.datasets._reading import find_first, read_arrays, read_table
 from mien.errors import FormatError, InputError, OptionError
 from mien.features.face_encoder import CROP_PX, FERPLUS_EMOTIONS
 
@@ -54,9 +54,9 @@ def ferplus_faces(folder: Path, part: str) -> tuple[Tensor, Tensor]:
     if part not in PARTS:
         raise OptionError(f"FER+ has no part {part}", advice=f"one of {', '.join(PARTS)}")
     if any((folder / name).exists() for name in (_VOTES, *_IMAGES)):
-        faces, votes = _published(folder, part)
+        faces, votes = _read_published(folder, part)
     elif (folder / f"{part}.png").exists():
-        faces, votes = _mosaic(folder, part)
+        faces, votes = _read_mosaic(folder, part)
     else:
         raise InputError(
             f"holds neither {_VOTES} and {_IMAGES[0]} nor {part}.png", path=folder, advice=_SOURCE
@@ -67,11 +67,11 @@ def ferplus_faces(folder: Path, part: str) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(faces[known].copy())[:, None], torch.from_numpy(proportions)
 
 
-def _published(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _read_published(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Faces ``(n, 48, 48)`` and votes ``(n, 10)`` of the two tables."""
     columns = [*FERPLUS_EMOTIONS, "unknown", "NF"]
     voted = read_table(folder / _VOTES, ("Usage", _NAME, *columns), _SOURCE)
-    path = first_of(folder, _IMAGES, _SOURCE)
+    path = find_first(folder, _IMAGES, _SOURCE)
     shown = read_table(path, ("pixels", "Usage"), _SOURCE)
     if not np.array_equal(voted["Usage"].to_numpy(), shown["Usage"].to_numpy()):
         raise FormatError(
@@ -90,7 +90,7 @@ def _published(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.f
 
 
 def _face(pixels: str, row: int, path: Path) -> NDArray[np.uint8]:
-    """The grey values of a row; the message counts rows as a spreadsheet does."""
+    """Parse the grey values of a row; the message counts rows as a spreadsheet does."""
     try:
         grey = np.frombuffer(bytes(map(int, pixels.split())), np.uint8)
         return grey.reshape(CROP_PX, CROP_PX)
@@ -102,7 +102,7 @@ def _face(pixels: str, row: int, path: Path) -> NDArray[np.uint8]:
         ) from error
 
 
-def _mosaic(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def _read_mosaic(folder: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Faces ``(n, 48, 48)`` and votes ``(n, 10)`` of a picture and an ``.npz``."""
     picture = folder / f"{part}.png"
     mosaic = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)

@@ -18,7 +18,7 @@ from mien.datasets.dataset import Examples, Places, register_dataset
 from mien.datasets.ravdess import ravdess_voices
 from mien.datasets.recordings import Job, RecordingsDataSet
 from mien.models import Task
-from mien.schema import ordered
+from mien.schema import sort_emotions
 
 EMOTION_CODES = {
     "01": "neutral",
@@ -39,7 +39,7 @@ def _clip(path: Path) -> Clip:
 
 
 def java_sed_clips(folder: Path) -> list[Clip]:
-    """The 192 clips with face and voice.
+    """List the 192 clips with face and voice.
 
     Args:
         folder: the one that holds the mp4 files.
@@ -51,7 +51,7 @@ def java_sed_clips(folder: Path) -> list[Clip]:
 
 
 def java_sed_voices(folder: Path) -> list[Clip]:
-    """The further takes, 02 to 07, sound only: 144 of each actor; take 01 is that of the clip.
+    """List the further takes, 02 to 07, sound only: 144 of each actor; take 01 is that of the clip.
 
     Args:
         folder: the one that holds the files, ``.wav`` as published or of any other kind.
@@ -71,14 +71,14 @@ class JavaSed(RecordingsDataSet):
             that Java-SED's actors showed.
     """
 
-    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = ordered(
+    emotions: Annotated[tuple[str, ...], Field(min_length=2)] = sort_emotions(
         tuple(EMOTION_CODES.values())
     )
 
     @field_validator("emotions")
     @classmethod
     def _check_emotions(cls, emotions: tuple[str, ...]) -> tuple[str, ...]:
-        return ordered(emotions)
+        return sort_emotions(emotions)
 
     @property
     def note(self) -> str:
@@ -93,7 +93,7 @@ class JavaSed(RecordingsDataSet):
         return java_sed_clips(places.data / "java_sed")
 
     def task(self) -> Task:
-        """The emotions, one per clip."""
+        """List the emotions, one per clip."""
         return Task.emotions(self.emotions)
 
     def further(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
@@ -108,5 +108,5 @@ class JavaSed(RecordingsDataSet):
         return self.read(Job(read()), places)
 
     def variants(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
-        """The same clips after their recordings were degraded."""
-        return self.degraded(places)
+        """Return the same clips after their recordings were degraded."""
+        return self.degrade(places)

@@ -20,7 +20,7 @@ from mien.datasets.recordings import AnyExtractor
 from mien.datasets.splits import Fold, rotating_folds
 from mien.features.extractor import Extractor
 from mien.features.reader import DEFAULT_EXTRACTORS
-from mien.schema import DIMENSIONS, derived_dimensions
+from mien.schema import DIMENSIONS, derive_dimensions
 from mien.signals import Sequence as Steps
 from mien.signals import Signals
 
@@ -93,7 +93,7 @@ class JavaSedSessions(ContinuousDataSet):
             mine = list(group)
             order = chance.permutation(len(mine)).tolist()
             sessions.append(self._join(person, [mine[index] for index in order]))
-        return Examples(self.select(sessions), clips.unreadable)
+        return Examples(self.select(sessions), clips.unreadable, clips.unobserved)
 
     def _join(self, person: str, clips: Sequence[Example]) -> Example:
         lengths = [max(s.valid.shape[1] for s in clip.signals.values()) for clip in clips]
@@ -122,7 +122,7 @@ class JavaSedSessions(ContinuousDataSet):
 
 
 def _repeat_point(target: Tensor, steps: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """``(steps, 2)``: arousal and valence of a category, constant."""
+    """Return ``(steps, 2)``: arousal and valence of a category, constant."""
     emotion = JavaSed().task().names[int(target)]
-    point = derived_dimensions({emotion: np.ones(1)})
+    point = derive_dimensions({emotion: np.ones(1)})
     return np.repeat(np.array([[float(point[name][0]) for name in DIMENSIONS]]), steps, axis=0)

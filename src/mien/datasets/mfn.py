@@ -22,7 +22,7 @@ from torch import Tensor
 from mien.datasets._reading import read_arrays, sequence_of
 from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, official
 from mien.errors import FormatError, OptionError
 from mien.features.extractor import Extractor
@@ -144,8 +144,8 @@ class MfnSequences(DataSet):
         return Shape(task, pair_sizes(*_SIZES[self.corpus]), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
-        return published_extractors(self.corpus, self.shape())
+        """Return extractors of published features."""
+        return create_published_extractors(self.corpus, self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mien.datasets._reading import first_of, require, sequence_of
+from mien.datasets._reading import find_first, require, sequence_of
 from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, official
 from mien.errors import FormatError, InputError, OptionError
 from mien.features.extractor import Extractor
@@ -78,7 +78,7 @@ def mosei_examples(
             f"names {names} and hop {hop}",
             advice=f"give names out of {', '.join(MOSEI_NAMES)} and a positive hop",
         )
-    paths = {kind: first_of(folder, tried, _SOURCE) for kind, tried in _FILES.items()}
+    paths = {kind: find_first(folder, tried, _SOURCE) for kind, tried in _FILES.items()}
     parts = _parts(require(folder / _FOLDS, _FOLDS_SOURCE))
     with ExitStack() as opened:
         labels, voice, face = (
@@ -100,12 +100,12 @@ def mosei_examples(
 def _sentences(
     video: str, labels: _Sequences, modalities: Mapping[str, _Sequences], hop: float
 ) -> Iterator[Example]:
-    """The labelled sentences of a video in order of time, with all their numbers."""
+    """List the labelled sentences of a video in order of time, with all their numbers."""
     numbers, spans = labels.of(video)
     read = {kind: sequences.of(video) for kind, sequences in modalities.items()}
     for index in np.argsort(spans[:, 0], kind="stable"):
         signals = {
-            kind: sequence_of(_averaged(*pair, spans[index], hop), hop)
+            kind: sequence_of(_average(*pair, spans[index], hop), hop)
             for kind, pair in read.items()
         }
         target = torch.from_numpy(numbers[index].astype(np.float32))
@@ -166,7 +166,7 @@ def _hdf5(path: Path) -> Any:  # noqa: ANN401 - h5py is optional
         raise FormatError(f"is no HDF5 file ({error})", path=path, advice=_SOURCE) from error
 
 
-def _averaged(
+def _average(
     features: NDArray[np.float64],
     intervals: NDArray[np.float64],
     span: NDArray[np.float64],
@@ -186,7 +186,7 @@ def _averaged(
 
 
 def _parts(path: Path) -> dict[str, str]:
-    """The official part of every video, out of assignments of lists of names."""
+    """Find the official part of every video, out of assignments of lists of names."""
     parts: dict[str, str] = {}
     try:
         for statement in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -223,8 +223,8 @@ class CmuMosei(DataSet):
         return Shape(task, pair_sizes(74, 35), hops, dict.fromkeys(hops, _STEPS))
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
-        return published_extractors("cmu_mosei", self.shape())
+        """Return extractors of published features."""
+        return create_published_extractors("cmu_mosei", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mien.datasets._base import Clip, list_files
-from mien.datasets._reading import first_of
+from mien.datasets._reading import find_first
 from mien.datasets.dataset import Places, register_dataset
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.errors import FormatError, InputError
@@ -50,7 +50,7 @@ class _Label:
 
 
 def msp_improv_clips(folder: Path) -> list[Clip]:
-    """The turns with face and voice, ``….avi``.
+    """List the turns with face and voice, ``….avi``.
 
     ``label`` is the consensus, None where there is none of the four. ``soft_label`` are proportions
     of the raters' votes for these four. ``values`` are arousal, valence and dominance from 0
@@ -69,12 +69,12 @@ def msp_improv_clips(folder: Path) -> list[Clip]:
 
 
 def msp_improv_voices(folder: Path) -> list[Clip]:
-    """The turns, sound only, ``….wav``; see `msp_improv_clips`."""
+    """List the turns, sound only, ``….wav``; see `msp_improv_clips`."""
     return _clips(folder, "*.wav")
 
 
 def _clips(folder: Path, pattern: str) -> list[Clip]:
-    labels = _labels(first_of(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
+    labels = _labels(find_first(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
     clips = []
     for path in list_files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
         name = path.stem.removeprefix("MSP-IMPROV-")

@@ -7,7 +7,7 @@ from mien.features.extractor import Extractor
 from mien.features.published import PublishedFeatures
 
 
-def published_extractors(corpus: str, shape: Shape) -> dict[str, Extractor]:
+def create_published_extractors(corpus: str, shape: Shape) -> dict[str, Extractor]:
     """Stand-ins for the extractors of published features, by modality.
 
     Args:

@@ -24,7 +24,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.datasets._rows import Row, check_spelling, read_rows, require_columns
+from mien.datasets._rows import TableRow, check_spelling, read_rows, require_columns
 from mien.errors import FormatError
 
 Raters = Literal["mean", "ewe"]
@@ -191,7 +191,7 @@ def _read(path: Path, changed_ns: int, size: int) -> Ratings:
     if not dimensions:
         raise FormatError("has no column of a dimension", path=path, advice=_LAYOUT)
     check_spelling(rows, RATER)
-    by_rater: dict[str, list[Row]] = {}
+    by_rater: dict[str, list[TableRow]] = {}
     for row in rows:
         if RATER in columns and not row.text(RATER):
             raise row.wrong(RATER, "nobody is named", "name every rater, if only by a number")
@@ -212,7 +212,7 @@ def read_ratings(path: Path) -> Ratings:
     return _read(path, status.st_mtime_ns if status else 0, status.st_size if status else 0)
 
 
-def _trace(rows: list[Row], dimensions: tuple[str, ...]) -> Trace:
+def _trace(rows: list[TableRow], dimensions: tuple[str, ...]) -> Trace:
     times: list[float] = []
     for row in rows:
         time = row.number_in(TIME)

@@ -18,12 +18,12 @@ from mien.datasets._base import Clip, decode_emotion, list_files
 from mien.datasets._reading import read_arrays, sequence_of
 from mien.datasets.dataset import DataSet, Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.recordings import RecordingsDataSet, Split
 from mien.datasets.splits import Fold, mater_folds, sfav_folds
 from mien.features.extractor import Extractor
 from mien.models import Task
-from mien.schema import AUDIO, VIDEO, ordered
+from mien.schema import AUDIO, VIDEO, sort_emotions
 from mien.signals import Signals
 
 EMOTION_CODES = {
@@ -36,7 +36,7 @@ EMOTION_CODES = {
     "07": "disgust",
     "08": "surprise",
 }
-RAVDESS_EMOTIONS = ordered(tuple(EMOTION_CODES.values()))
+RAVDESS_EMOTIONS = sort_emotions(tuple(EMOTION_CODES.values()))
 CLIP_SECONDS = 3.6  # the mean length of a clip, by SFAV
 _SOURCE = "RAVDESS is at zenodo.org/records/1188976"
 _FEATURES_SOURCE = (
@@ -47,7 +47,7 @@ _FEATURES_SOURCE = (
 
 
 def ravdess_clips(folder: Path) -> list[Clip]:
-    """The speech clips with face and voice (``01-01-…``).
+    """List the speech clips with face and voice (``01-01-…``).
 
     Args:
         folder: the one that holds ``Actor_01`` to ``Actor_24``.
@@ -59,12 +59,12 @@ def ravdess_clips(folder: Path) -> list[Clip]:
 
 
 def ravdess_faces(folder: Path) -> list[Clip]:
-    """The speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
+    """List the speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
     return _clips(folder, "02")
 
 
 def ravdess_voices(folder: Path) -> list[Clip]:
-    """The speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
+    """List the speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
     return _clips(folder, "03")
 
 
@@ -160,8 +160,8 @@ class RavdessUnits(DataSet):
         return Shape(Task.emotions(RAVDESS_EMOTIONS), pair_sizes(259, 35), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
-        return published_extractors("ravdess_units", self.shape())
+        """Return extractors of published features."""
+        return create_published_extractors("ravdess_units", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mien.datasets._arff import read_arff
-from mien.datasets._reading import first_of, read_table, require, sequence_of
+from mien.datasets._reading import find_first, read_table, require, sequence_of
 from mien.datasets.continuous import ContinuousDataSet
 from mien.datasets.dataset import Places, Progress, Shape, pair_sizes, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, avec2016
 from mien.errors import FormatError, InputError
 from mien.features.extractor import Extractor
@@ -44,7 +44,7 @@ _SOURCE = "RECOLA is given out on request, see diuf.unifr.ch/main/diva/recola"
 
 
 def recola_examples(folder: Path, features: Mapping[str, str] = RECOLA_FEATURES) -> list[Example]:
-    """The recordings that have a gold standard, 18 of them, one label every 40 ms.
+    """List the recordings that have a gold standard, 18 of them, one label every 40 ms.
 
     The target is ``(frames, 2)``, arousal and valence from -1 to 1; NaN where a rating is missing.
     A modality that ends before the labels is not observed from there on; where the face was not
@@ -101,9 +101,9 @@ def _to_length(values: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
 
 
 def _numbers(folder: Path, recording: str) -> NDArray[np.float64]:
-    """The columns of a recording's file that are neither its name nor the time."""
-    path = first_of(folder, [recording + suffix for suffix in _SUFFIXES], _SOURCE)
-    table = read_arff(path) if path.suffix == ".arff" else _separated(path)
+    """Return the columns of a recording's file that are neither its name nor the time."""
+    path = find_first(folder, [recording + suffix for suffix in _SUFFIXES], _SOURCE)
+    table = read_arff(path) if path.suffix == ".arff" else _read_separated(path)
     by_name = {str(column).strip().lower(): column for column in table.columns}
     times = [by_name[name] for name in _NO_FEATURES[2:] if name in by_name]
     # Times are printed to two or three decimals.
@@ -117,7 +117,7 @@ def _numbers(folder: Path, recording: str) -> NDArray[np.float64]:
     return numbers
 
 
-def _separated(path: Path) -> pd.DataFrame:
+def _read_separated(path: Path) -> pd.DataFrame:
     with path.open(encoding="utf-8", errors="replace") as file:
         separator = ";" if ";" in file.readline() else ","
     return read_table(path, (), _SOURCE, separator)
@@ -153,13 +153,13 @@ class Recola(ContinuousDataSet):
         )
 
     def shape(self) -> Shape:
-        """The published features of AVEC 2016."""
+        """Return extractors of the published features of AVEC 2016."""
         hops, steps = {AUDIO: FRAME_SECONDS, VIDEO: FRAME_SECONDS}, {AUDIO: 128, VIDEO: 128}
         return Shape(self.task(), pair_sizes(88, 632), hops, steps)
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
-        return published_extractors("recola", self.shape())
+        """Return extractors of published features."""
+        return create_published_extractors("recola", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -41,7 +42,7 @@ Split = Literal["people", "rotating", "sfav", "mater", "vavl", "official", "rand
 
 
 def _choose(given: object) -> Extractor:
-    """An extractor from its name, or from its name and settings."""
+    """Choose an extractor by its name, or by its name and settings."""
     if isinstance(given, Extractor):
         return given
     settings = {"name": given} if isinstance(given, str) else given
@@ -85,7 +86,7 @@ class _Source:
     operation: RawOperation | None
 
     def get(self, clip: Clip) -> dict[str, Series]:
-        """The features of a clip, of its stretch only."""
+        """Compute the features of a clip, of its stretch only."""
         through = None
         if self.operation is not None:
             # The same recording suffers the same, wherever it lies and in whichever order it comes.
@@ -97,7 +98,7 @@ class _Source:
             self.reader,
             channel=clip.channel,
             through=through,
-            files={n: f for n, f in clip.files.items() if n in self.reader.extractors},
+            files={n: f for n, f in clip.files.items() if n in self.reader.file_modalities},
         )
         return {name: one.cut(clip.start, clip.end) for name, one in series.items()}
 
@@ -143,7 +144,7 @@ class RecordingsDataSet(DataSet):
         raise NotImplementedError
 
     def task(self) -> Task:
-        """What is asked."""
+        """Describe what is asked."""
         raise NotImplementedError
 
     def target(self, clip: Clip) -> Tensor | None:
@@ -189,7 +190,8 @@ class RecordingsDataSet(DataSet):
         operation = create_degradation(job.condition, places.data)
         frames = self.task().per == "frame"
         wanted = [c for c in job.clips if (frames and c.ratings) or self.target(c) is not None]
-        cache, out, unreadable = FeatureCache(places.cache), list[Example](), list[Unreadable]()
+        cache, out = FeatureCache(places.cache), list[Example]()
+        unreadable, unobserved = list[Unreadable](), list[Path]()
         with Reader(self.extractors()) as reader:
             for done, clip in enumerate(wanted, start=1):
                 try:
@@ -199,7 +201,10 @@ class RecordingsDataSet(DataSet):
                         raise
                     unreadable.append(Unreadable(clip.main_file, error))
                 else:
-                    out += [example] if example.observed else []
+                    if example.observed:
+                        out.append(example)
+                    else:
+                        unobserved.append(clip.main_file)
                 if progress is not None:
                     progress(done, len(wanted))
         if unreadable and len(unreadable) == len(wanted):
@@ -208,7 +213,7 @@ class RecordingsDataSet(DataSet):
                 path=unreadable[0].path.parent,
                 advice="mend the recordings",
             ) from unreadable[0].error
-        return Examples(out, unreadable)
+        return Examples(out, unreadable, unobserved)
 
     def _read_clip(self, clip: Clip, source: _Source) -> Example:
         signals = to_signals(source.get(clip))
@@ -219,11 +224,11 @@ class RecordingsDataSet(DataSet):
         assert target is not None
         return Example(clip.full_name, clip.person, signals, target, clip.part)
 
-    def degraded(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
-        """The same examples under every condition of `mien.datasets.degraded`, by its name."""
-        return {name: partial(self._degraded, places, name) for name in CONDITIONS}
+    def degrade(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
+        """Name the variants of the examples, one for each condition of `mien.datasets.degraded`."""
+        return {name: partial(self._load_degraded, places, name) for name in CONDITIONS}
 
-    def _degraded(self, places: Places, condition: str) -> Examples:
+    def _load_degraded(self, places: Places, condition: str) -> Examples:
         return self.read(Job(self.clips(places), condition), places)
 
     def split(self, examples: Sequence[Example]) -> tuple[Fold, ...]:

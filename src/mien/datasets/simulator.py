@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter1d
 from mien.datasets.continuous import ContinuousDataSet
 from mien.datasets.dataset import Places, Progress, Shape, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, folds_of_people
 from mien.features.extractor import Extractor
 from mien.schema import AUDIO, DIMENSIONS, VIDEO
@@ -78,8 +78,8 @@ class Simulator(ContinuousDataSet):
         )
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features; nothing can compute them from a recording."""
-        return published_extractors("simulator", self.shape())
+        """Return extractors of published features; no recording gives them."""
+        return create_published_extractors("simulator", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

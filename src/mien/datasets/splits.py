@@ -94,7 +94,7 @@ def _actors(corpus: str, numbers: Iterable[int]) -> tuple[str, ...]:
 
 
 def sfav_folds() -> tuple[Fold, ...]:
-    """The five folds of RAVDESS that SFAV's results are averaged over.
+    """List the five folds of RAVDESS that SFAV's results are averaged over.
 
     Four actors in test, the next four in dev, the other 16 in train; actors 21 to 24 are never
     tested. Chumachenko et al. (2022), section IV; the lists of actors are those of the authors'
@@ -322,7 +322,7 @@ def rotate_groups(
 
 
 def official(examples: Iterable[OfPart]) -> Fold:
-    """The split that the corpus itself publishes.
+    """Return the split that the corpus itself publishes.
 
     Args:
         examples: each with its part: ``train``, ``valid`` or ``test``.

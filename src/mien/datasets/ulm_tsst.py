@@ -20,7 +20,7 @@ from mien.datasets._reading import read_table, require, sequence_of
 from mien.datasets.continuous import ContinuousDataSet
 from mien.datasets.dataset import Places, Progress, Shape, register_dataset
 from mien.datasets.examples import Example
-from mien.datasets.published import published_extractors
+from mien.datasets.published import create_published_extractors
 from mien.datasets.splits import Fold, muse
 from mien.errors import FormatError
 from mien.features.extractor import Extractor
@@ -41,7 +41,7 @@ def ulm_tsst_examples(
     dimensions: tuple[str, ...] = ULM_TSST_DIMENSIONS,
     features: Mapping[str, str] = ULM_TSST_FEATURES,
 ) -> list[Example]:
-    """The 55 people whose labels are public, two steps a second.
+    """List the 55 people whose labels are public, two steps a second.
 
     Time runs from the first to the last label; a label that is missing in between is NaN. Features
     are matched by time: a step without a row, with a number missing, or of nothing but zeros (so
@@ -113,7 +113,7 @@ class _Rows:
             raise FormatError("times do not increase", path=path, advice=_SOURCE)
 
     def on(self, grid: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The values at the times of a grid; NaN where there are none.
+        """Look up the values at the times of a grid; NaN where there are none.
 
         Raises:
             FormatError: the times are not those of the grid.
@@ -160,8 +160,8 @@ class UlmTsst(ContinuousDataSet):
         )
 
     def extractors(self) -> dict[str, Extractor]:
-        """Published features."""
-        return published_extractors("ulm_tsst", self.shape())
+        """Return extractors of published features."""
+        return create_published_extractors("ulm_tsst", self.shape())
 
     def examples(
         self, places: Places, progress: Progress | None = None, *, strict: bool = False

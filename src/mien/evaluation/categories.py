@@ -110,7 +110,7 @@ def expected_calibration_error(scores: Numbers, target: Numbers, *, bins: int = 
 
 
 def _select_labelled(scores: Numbers, target: Numbers) -> tuple[Tensor, Tensor]:
-    """The labelled items: ``(items, names)`` logits and ``(items,)`` class indices."""
+    """Return the labelled items: ``(items, names)`` logits and ``(items,)`` class indices."""
     logits, gold = to_double(to_tensor(scores)), to_tensor(target)
     names = logits.shape[-1]
     if gold.is_floating_point():

@@ -266,7 +266,7 @@ def _draw_histogram(axes: Axes, fractions: Floats, until: Floats, colour: str) -
 
 
 def _draw_rule(axes: Axes, count: int, ranks: Ranks) -> None:
-    """The line of ranks, and above it the critical difference at its length."""
+    """Draw the line of ranks, and above it the critical difference at its length."""
     axes.plot((1, count), (0, 0), color=INK, linewidth=1.2)
     for rank in range(1, count + 1):
         axes.plot((rank, rank), (0, 0.16), color=INK, linewidth=1.2)

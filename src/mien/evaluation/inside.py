@@ -107,7 +107,7 @@ class EmbeddingDistance(Protocol):
     of: tuple[str, str] = ("audio", "video")
 
     def measure(self, subject: Subject) -> list[Row]:
-        """The mean over the clips that have both.
+        """Return the mean over the clips that have both.
 
         Raises:
             OptionError: the model has no such embeddings.

@@ -114,7 +114,7 @@ def _find_metric(name: str, kind: Kind) -> Metric:
 
 
 def _score_end_to_end(function: Callable[..., Tensor], scores: Numbers, target: Numbers) -> Floats:
-    """A metric of series over all items and steps put end to end, one number for each name."""
+    """Score series with all items and steps put end to end, one number for each name."""
     values, gold = to_double(to_tensor(scores)), to_double(to_tensor(target))
     if values.shape != gold.shape:
         raise ValueError(f"scores {tuple(values.shape)} and target {tuple(gold.shape)} differ")

@@ -125,14 +125,14 @@ def _try_medians(
 def _try_centring(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> list[PostProcessor]:
-    predicted, known = _join_known(chain, series, labels)
+    predicted, known = _join_labelled(chain, series, labels)
     return [replace(chain, bias=float(known.mean() - predicted.mean()))] if len(known) else []
 
 
 def _try_scaling(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> list[PostProcessor]:
-    predicted, known = _join_known(chain, series, labels)
+    predicted, known = _join_labelled(chain, series, labels)
     if not len(known) or not predicted.std():
         return []
     middle = float(predicted.mean()) - chain.bias
@@ -155,7 +155,7 @@ _CANDIDATES: dict[
 def _choose_best(
     chains: list[PostProcessor], series: list[Floats], labels: list[Floats]
 ) -> PostProcessor:
-    """The chain of highest concordance; the first of those that are alike, which does least."""
+    """Choose the chain of highest concordance; of equals the first, which does least."""
     gold = torch.from_numpy(np.concatenate(labels))
 
     def concordance(chain: PostProcessor) -> float:
@@ -165,10 +165,10 @@ def _choose_best(
     return max(chains, key=concordance)
 
 
-def _join_known(
+def _join_labelled(
     chain: PostProcessor, series: list[Floats], labels: list[Floats]
 ) -> tuple[Floats, Floats]:
-    """What a chain says, and the labels, where there are any; all recordings end to end."""
+    """Join what a chain says and the labels, where there are any; all recordings end to end."""
     gold = np.concatenate(labels)
     there = ~np.isnan(gold)
     return np.concatenate(chain.apply(series))[there], gold[there]

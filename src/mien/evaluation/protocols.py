@@ -124,7 +124,7 @@ class Protocol(NamedSettings):
     """
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """What to measure under."""
+        """List the conditions to measure under."""
         raise NotImplementedError
 
     def measure(self, subject: Subject) -> list[Row]:
@@ -199,7 +199,7 @@ class _WithMean(Protocol):
     """A protocol whose conditions have a mean."""
 
     def measure(self, subject: Subject) -> list[Row]:
-        """The rows of the conditions, and their mean for each metric."""
+        """Return the rows of the conditions, and their mean for each metric."""
         rows = super().measure(subject)
         for metric in dict.fromkeys(row.metric for row in rows):
             values = [row.value for row in rows if row.metric == metric]

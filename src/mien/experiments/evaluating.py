@@ -21,7 +21,6 @@ from mien.evaluation.protocols import AnyProtocol, Protocol, Subject
 from mien.experiments.data import (
     RunData,
     forget_data,
-    list_unreadable,
     load_examples,
     resolve_data,
 )
@@ -233,6 +232,9 @@ def _evaluate_run(
     note = folder.require_note()
     named = Path(str(note.data.get("path", "")))
     run = reopen_run(folder, find_places(data, named.parent if named.is_absolute() else None))
+    console = options.get("console") or Console(quiet=True)
+    strict = options.get("strict", False)
+    skipped = read_with_progress([run.dataset], run.places, console, strict=strict)
     now = {**run.fingerprint(), _BASE: note.fingerprint.get(_BASE, "")}
     changes = list_changes({_BASE: "", **note.fingerprint}, now)
     if changes and not options.get("force"):
@@ -248,7 +250,7 @@ def _evaluate_run(
     loaded = RunData.load(run.dataset, run.places, run.fold)
     rows, _ = measure_run(run, load_model(folder.model).model, loaded)
     table = pd.DataFrame([asdict(row) for row in rows])
-    return Evaluation(table, list_unreadable([run.dataset], run.places))
+    return Evaluation(table, skipped)
 
 
 _BASE = "run that it builds on"  # cannot be told of a run alone

@@ -243,7 +243,7 @@ def _choose_operation(run: RunSpec, data: RunData) -> Operation | None:
 def _measure_losses(
     model: Model, examples: Sequence[Example], window: int | None
 ) -> dict[str, float]:
-    """The loss with everything (under the empty name) and without each modality."""
+    """Measure the loss with everything (under the empty name) and without each modality."""
     out = {}
     for hidden in ("", *model.modalities):
         away = Withhold((hidden,)) if hidden else None

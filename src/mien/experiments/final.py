@@ -141,7 +141,7 @@ def _write_card(
     people = len({e.person for e in data.build_training_set({}, further, everybody.seed)})
     more = f" Learned from as well: {', '.join(further)}." if further else ""
     folds = len({run.fold for run in runs})
-    seeds = len({run.seed for run in runs})
+    seeds, epochs = len({run.seed for run in runs}), everybody.training.epochs
     return Card(
         description=experiment.card.description or _describe(experiment, everybody),
         data=dataset.note + more,
@@ -153,7 +153,7 @@ def _write_card(
         how=f"Cross-validated over {folds} {_plural('fold', folds)} and {seeds} "
         f"{_plural('seed', seeds)}, divided by person where people are known; means and sample "
         "standard deviations are over these runs. The file itself was then fitted on everybody, "
-        f"for {everybody.training.epochs} epochs, so no figure is of the file itself.",
+        f"for {epochs} {_plural('epoch', epochs)}, so no figure is of the file itself.",
         command=provenance.command,
         fingerprint=digest(everybody.fingerprint()),
         paper=MODELS[everybody.model.model].paper,

@@ -14,17 +14,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-import mien
 from mien.datasets import Example
 from mien.models import MODELS
 from mien.plugins import loaded_plugins
 
 Parts = Mapping[str, str]
 
-_ROOT = Path(mien.__file__).parent
+_ROOT = Path(__file__).parents[1]
 # Modules of these decide about weights and answers; of the rest, features carry versions.
-_ROOMS = ("evaluation", "layers", "missing", "models", "signals", "training")
-_TRAINING = ("mien.training", "mien.missing", "mien.evaluation.predict", "mien.signals")
+_ROOMS = ("evaluation", "layers", "missing", "models", "signals", "standardisation", "training")
+_TRAINING = (
+    "mien.training",
+    "mien.standardisation",
+    "mien.missing",
+    "mien.evaluation.predict",
+    "mien.signals",
+)
 _MEASURING = ("mien.evaluation.measures", "mien.evaluation.protocols", "mien.evaluation.inside")
 _CHARACTERS = 16
 

@@ -200,7 +200,7 @@ def _draw_traces(
 def _find_sessions(
     runs: Sequence[RunSpec], tables: Sequence[pd.DataFrame], clip: str
 ) -> list[tuple[RunSpec, pd.DataFrame]]:
-    """What each model answered to one clip, in the first of its folds that tests it."""
+    """Collect what each model answered to one clip, in the first of its folds that tests it."""
     found: dict[str, tuple[RunSpec, pd.DataFrame]] = {}
     for run, table in zip(runs, tables, strict=True):
         rows = table[table["clip"] == clip]
@@ -227,5 +227,5 @@ def _draw_trace(found: Sequence[tuple[RunSpec, pd.DataFrame]], name: str, title:
 
 
 def _list_names(table: pd.DataFrame, prefix: str) -> list[str]:
-    """What columns of a prefix are about."""
+    """Return what columns of a prefix are about."""
     return [str(c).removeprefix(prefix) for c in table.columns if str(c).startswith(prefix)]

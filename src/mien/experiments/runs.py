@@ -360,7 +360,7 @@ def measure_overlap(folders: Iterable[RunFolder]) -> float | None:
 
 
 def _options(settings: Settings, *without: str) -> dict[str, Any]:
-    """What settings say as JSON, without defaults, so that new ones change nothing."""
+    """Return what settings say as JSON, without defaults, so that new ones change nothing."""
     dumped = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
     return json.loads(json.dumps(dumped))  # type: ignore[no-any-return]
 

@@ -87,7 +87,7 @@ class ActivityNetwork(nn.Module):
             WeightError: the weights cannot be had.
         """
         network = cls()
-        network.load_state_dict(_renamed(weights.load("silero_vad")))
+        network.load_state_dict(_rename(weights.load("silero_vad")))
         return network.eval().requires_grad_(requires_grad=False)
 
     def forward(self, samples: Tensor, state: ActivityState) -> tuple[Tensor, ActivityState]:
@@ -111,7 +111,7 @@ class ActivityNetwork(nn.Module):
         return probabilities.flatten(), ActivityState(sound[-_CONTEXT_SAMPLES:], last, cell)
 
 
-def _renamed(published: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename(published: dict[str, Tensor]) -> dict[str, Tensor]:
     places = {"stft_conv": "stft", "final_conv": "output"}
     places |= {f"conv{number}": f"convolutions.{2 * number - 2}" for number in range(1, 5)}
     renamed = {}
@@ -141,7 +141,7 @@ class SpeechDecision:
         self._silence = 0
 
     def push(self, probabilities: NDArray[np.float32]) -> list[bool]:
-        """The steps that are decided now, in order."""
+        """Return the steps that are decided now, in order."""
         decided: list[bool] = []
         for probability in probabilities.tolist():
             threshold = OFF_PROBABILITY if self._loud else ON_PROBABILITY
@@ -150,7 +150,7 @@ class SpeechDecision:
         return decided
 
     def finish(self) -> list[bool]:
-        """The steps that were still open."""
+        """Return the steps that were still open."""
         return [False] * (self._speech + self._silence)
 
     def _heard(self) -> list[bool]:
@@ -207,7 +207,7 @@ class ActivityDetector:
         return decided
 
     def finish(self) -> list[bool]:
-        """The steps that were still open; half a step at the end counts as one."""
+        """Return the steps that were still open; half a step at the end counts as one."""
         steps = (len(self._waiting) + STEP_SAMPLES // 2) // STEP_SAMPLES
         missing = -len(self._waiting) % WINDOW_SAMPLES
         decided = self._decide(np.pad(self._waiting, (0, missing)), steps) if steps else []

@@ -49,7 +49,7 @@ class Look(NamedTuple):
 
     @classmethod
     def of(cls, image: NDArray[np.uint8], box: Box, crop: NDArray[np.uint8]) -> Self:
-        """The look of a face.
+        """Compute the look of a face.
 
         Args:
             image: ``(height, width, 3)`` BGR.
@@ -67,7 +67,7 @@ class Look(NamedTuple):
             return structure / _OTHER_STRUCTURE_WITHOUT_COLOUR
         return min(self._colour_distance(other) / _OTHER_COLOUR, structure / _OTHER_STRUCTURE)
 
-    def alike(self, other: Look) -> bool:
+    def resembles(self, other: Look) -> bool:
         """Whether the colours alone say that this is one person, in whatever place."""
         return self._colour_distance(other) <= _SAME_COLOUR
 
@@ -76,7 +76,7 @@ class Look(NamedTuple):
         return 1 - float(self.colour @ other.colour)
 
     def followed_by(self, later: Look) -> Look:
-        """The look of a person after one more picture.
+        """Update the look of a person by one more picture.
 
         Colours are averaged, or start anew where the light has changed; structure is the latest.
         """

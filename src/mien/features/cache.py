@@ -174,7 +174,7 @@ def _may_have(extractor: Extractor, given: bool) -> bool:
 def _names(
     path: Path, reader: Reader, modalities: Collection[str] | None, files: Mapping[str, Path]
 ) -> list[str]:
-    """The modalities that are wanted and may be there, in the reader's order."""
+    """List the modalities that are wanted and may be there, in the reader's order."""
     for name in modalities or ():
         if name not in reader.extractors:
             raise OptionError(
@@ -212,7 +212,7 @@ class _Entry:
         self._text, self._extractor = text, extractor
 
     def load(self) -> Medium | _Unknown | None:
-        """What is there; None where the recording is known not to have the modality."""
+        """Look up what is there; None where the recording is known not to have the modality."""
         try:
             return self._load() if self._path.is_file() else _UNKNOWN
         except DamagedError:

@@ -110,7 +110,7 @@ def align_colour(image: Image, landmarks: NDArray[np.float32], size_px: int) -> 
     samples = min(max(math.ceil(1 / scale - 0.01), 1), _MOST_SAMPLES)
     crop = cv2.warpAffine(
         image,
-        _centred(transform * samples),
+        _centre(transform * samples),
         (size_px * samples, size_px * samples),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
@@ -119,8 +119,8 @@ def align_colour(image: Image, landmarks: NDArray[np.float32], size_px: int) -> 
     return np.asarray(small, dtype=np.uint8)
 
 
-def _centred(transform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same transform for coordinates that count from the centre of the first pixel."""
+def _centre(transform: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the same transform for coordinates that count from the centre of the first pixel."""
     shifted = transform.copy()
     shifted[:, 2] += transform[:, :2] @ (0.5, 0.5) - 0.5
     return shifted

@@ -96,13 +96,13 @@ class Extractor:
         """
         parts = [f"{self.edition}.{self.pipeline}"]
         for name in self.needed_weights:
-            parts.append(f"{name}={weights.known_digest(name)[:_DIGEST_CHARACTERS]}")
+            parts.append(f"{name}={weights.find_digest(name)[:_DIGEST_CHARACTERS]}")
         if origin := EXTRACTORS.origin(self.name):
             parts.append(f"{Path(origin).name}={_origin_version(type(self), origin)}")
         return " ".join(parts)
 
     def spec(self) -> dict[str, object]:
-        """What tells this extractor from every other, as a model file stores it.
+        """Return what tells this extractor from every other, as a model file stores it.
 
         Returns:
             JSON: name, settings, version, hop and shape; and the plugin's name if it has one.
@@ -275,7 +275,7 @@ def create_extractor(name: str, **settings: object) -> Extractor:
     ]
     check_options(f"the extractor {name}", settings, known, needed)
     hints = get_type_hints(kind)
-    typed = {key: _typed(name, key, value, hints[key]) for key, value in settings.items()}
+    typed = {key: _convert(name, key, value, hints[key]) for key, value in settings.items()}
     try:
         return kind(**typed)
     except MienError:
@@ -371,7 +371,7 @@ def run_extractor(
     return rows
 
 
-def _typed(name: str, key: str, value: object, hint: Any) -> object:  # noqa: ANN401 - any hint
+def _convert(name: str, key: str, value: object, hint: Any) -> object:  # noqa: ANN401 - any hint
     adapter = TypeAdapter(hint, config=ConfigDict(strict=True))
     try:
         return adapter.validate_json(json.dumps(value))

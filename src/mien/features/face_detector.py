@@ -121,7 +121,7 @@ def _face(
     size: tuple[int, int],
     smallest: float,
 ) -> Face | None:
-    """A row of YuNet's output, or None where it makes no sense as a face."""
+    """Parse a row of YuNet's output; None where it makes no sense as a face."""
     values = np.asarray(row, dtype=np.float64)
     if not np.isfinite(values).all():
         return None

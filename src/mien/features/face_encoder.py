@@ -148,7 +148,7 @@ class FaceFerPlus(FaceExtractor):
 
 @cache
 def _inference_network() -> FaceEncoder:
-    """The network of this process, loaded when first needed."""
+    """Return the network of this process, loaded when first needed."""
     return fold_normalisation(FaceEncoder.pretrained())
 
 

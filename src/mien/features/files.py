@@ -96,7 +96,7 @@ class FeatureFile(FileExtractor):
         """
         table = read_feature_table(path)
         order = _order(table, self.columns)
-        values, valid = _checked(table)
+        values, valid = _check(table)
         values = values[:, order]
         if table.times is None:
             _check_own_hop(table, self.hop)
@@ -165,8 +165,8 @@ def _order(table: FeatureTable, columns: tuple[str, ...]) -> list[int]:
     return [there[name] for name in columns]
 
 
-def _checked(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The values, zero where not observed, and what was observed."""
+def _check(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the values, zero where not observed, and what was observed."""
     if not len(table.values):
         raise FormatError("has no rows", path=table.path)
     empty = np.isnan(table.values)
@@ -176,7 +176,7 @@ def _checked(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_
         row = int(np.flatnonzero(partly)[0])
         column = table.columns[int(np.flatnonzero(empty[row])[0])]
         raise FormatError(
-            f"row {row + 1}, column {column} is empty though the rest of the row is not",
+            f"row {table.numbers[row]}, column {column} is empty though the rest of the row is not",
             path=table.path,
             advice="fill it (an unvoiced pitch with 0, say), or empty the whole row",
         )
@@ -201,14 +201,15 @@ def _check_rising(table: FeatureTable, times: NDArray[np.float64]) -> None:
     if len(falling):
         row = int(falling[0]) + 1
         raise FormatError(
-            f"row {row + 1}: the time {times[row]:g} s does not come after {times[row - 1]:g} s",
+            f"row {table.numbers[row]}: the time {times[row]:g} s does not come after "
+            f"{times[row - 1]:g} s",
             path=table.path,
             advice="sort the rows by time, one row for each",
         )
 
 
 def _hop_of(table: FeatureTable, times: NDArray[np.float64]) -> float:
-    """The step of times that rise: the roundest number that fits them, else their median."""
+    """Estimate the step of times that rise: the roundest number that fits, else their median."""
     _check_rising(table, times)
     gaps = np.diff(times)
     usual = float(np.median(gaps))
@@ -255,7 +256,7 @@ def _placed(
 
 
 def _nearest_rows(times: NDArray[np.float64], hop: float) -> tuple[int, NDArray[np.int64]]:
-    """The row nearest to the beginning of each step; -1 where that is further off than a step."""
+    """Find the row nearest to the beginning of each step; -1 where it is a step away."""
     usual = float(np.median(np.diff(times)))
     count = count_steps(float(times[-1]) + usual, hop)
     begins = np.arange(count) * hop

@@ -13,7 +13,7 @@ from mien.features.extractor import SoundExtractor, run_extractor
 from mien.features.series import Medium, Series, count_steps
 from mien.features.store import RowStore
 from mien.features.streams import SoundStream
-from mien.media.records import SAMPLE_RATE_HZ, Samples
+from mien.stream import SAMPLE_RATE_HZ, Samples
 
 VOICED_HOP = STEP_SAMPLES / SAMPLE_RATE_HZ
 
@@ -140,7 +140,7 @@ class Voiced:
         return len(self._steps)
 
     def listener(self, network: ActivityNetwork) -> Listener:
-        """A listener that fills this."""
+        """Return a listener that fills this."""
         return Listener(lambda: _ActivityStream(network), STEP_SAMPLES, self.put)
 
     def put(self, first: int, rows: NDArray[np.bool_]) -> None:
@@ -183,7 +183,7 @@ class HeardFeatures:
         self._rows.close()
 
     def listener(self) -> Listener:
-        """A listener that fills this."""
+        """Return a listener that fills this."""
         step_samples = self.extractor.native_hop * SAMPLE_RATE_HZ
         return Listener(lambda: _Checked(self.extractor), step_samples, self.put)
 
@@ -203,12 +203,12 @@ class HeardFeatures:
         self._valid = np.pad(valid, (0, steps - len(valid)))
 
     def medium(self) -> Medium:
-        """The whole series, up to the end of the sound."""
+        """Return the whole series, up to the end of the sound."""
         values, valid = self.read(0, len(self._valid))
         return Medium(Series(values, valid, self.extractor.hop), self._end)
 
     def read(self, start: int, stop: int) -> tuple[Floats, NDArray[np.bool_]]:
-        """Steps ``start`` to ``stop``: values and what was observed; zeros and False outside."""
+        """Cut steps ``start`` to ``stop``: values and mask; zeros and False outside."""
         valid = np.zeros(stop - start, dtype=np.bool_)
         first, last = max(start, 0), min(stop, len(self._valid))
         if last > first:

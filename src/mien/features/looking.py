@@ -126,14 +126,14 @@ class SeenFeatures:
         self._end = end
 
     def medium(self, track: FaceTrack | None) -> Medium:
-        """The whole series of a person, up to the end of the pictures."""
+        """Return the whole series of a person, up to the end of the pictures."""
         values, valid = self.read(track, 0, count_steps(self._end, self.extractor.hop))
         return Medium(Series(values, valid, self.extractor.hop), self._end)
 
     def read(
         self, track: FaceTrack | None, start: int, stop: int
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """Steps ``start`` to ``stop`` of a person; zeros and False where they were not seen."""
+        """Cut steps ``start`` to ``stop`` of a person; zeros and False where they were not seen."""
         values = np.zeros((stop - start, *self.extractor.shape), dtype=np.float32)
         valid = np.zeros(stop - start, dtype=np.bool_)
         steps = [] if track is None else track.steps.get(self.modality, [])

@@ -221,10 +221,10 @@ def _bands(
     for first in range(0, len(frames), _BLOCK_FRAMES):
         block = slice(first, first + _BLOCK_FRAMES)
         transform = scipy.fft.rfft(frames[block] * hann, n=points, axis=1)
-        strength = np.abs(transform) if spectrum == "magnitude" else _squared(transform)
+        strength = np.abs(transform) if spectrum == "magnitude" else _square(transform)
         bands[block] = strength if filters is None else strength @ filters
     return bands
 
 
-def _squared(transform: NDArray[np.complex128]) -> Doubles:
+def _square(transform: NDArray[np.complex128]) -> Doubles:
     return transform.real**2 + transform.imag**2

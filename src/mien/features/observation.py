@@ -136,7 +136,7 @@ class Observation(Closing):
         return Series(values, valid, self.extractors[modality].hop)
 
     def main_series(self) -> dict[str, Series]:
-        """What training sees: every modality that is there, of the person seen most often."""
+        """Collect what training sees: every modality that is there, of the main person."""
         return {name: self.series(name, self.main_track) for name in self.modalities}
 
     def media(self) -> dict[str, Medium]:

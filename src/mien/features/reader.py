@@ -26,9 +26,9 @@ from mien.features.observation import Observation
 from mien.features.series import Medium
 from mien.features.whisper import WhisperTinyEn
 from mien.media import Decoder, Frame, Limits, Probe, Samples
-from mien.media.records import SAMPLE_RATE_HZ
 from mien.registry import nearest
 from mien.schema import AUDIO, MODALITIES, VIDEO
+from mien.stream import SAMPLE_RATE_HZ
 
 __all__ = ["DEFAULT_EXTRACTORS", "Observation", "Reader", "Stage"]
 
@@ -84,6 +84,11 @@ class Reader(Closing):
     def close(self) -> None:
         """End the decoder's process."""
         self.decoder.close()
+
+    @property
+    def file_modalities(self) -> set[str]:
+        """Modalities that are read from files of features."""
+        return self._of(FileExtractor)
 
     @property
     def face_hop(self) -> float | None:
@@ -198,7 +203,7 @@ class Reader(Closing):
                 )
                 with stream, closing(self._collector(seen, stream.probe, hear)) as collector:
                     seen.probe = stream.probe
-                    items = _timed(stream, stream.probe, hop, ends, progress)
+                    items = _watch_time(stream, stream.probe, hop, ends, progress)
                     for item in items if through is None else through(items):
                         collector.take(item)
                     collector.finish()
@@ -288,14 +293,14 @@ class _Collector:
         self._sound.close()
 
 
-def _timed(
+def _watch_time(
     items: Iterator[Frame | Samples],
     probe: Probe,
     face_hop: float,
     ends: dict[str, float],
     progress: Progress,
 ) -> Iterator[Frame | Samples]:
-    """The same items; on the way the ends of sound and pictures grow."""
+    """Pass the items on; on the way the ends of sound and pictures grow."""
     for item in items:
         kind = VIDEO if isinstance(item, Frame) else AUDIO
         ends[kind] = max(ends[kind], _end(item, probe, face_hop))

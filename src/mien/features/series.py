@@ -123,5 +123,5 @@ def find_steps(times: Any, hop: float) -> NDArray[np.int64]:  # noqa: ANN401 - a
 
 
 def _first_middle(time: float, hop: float) -> int:
-    """The first step whose middle is not before a time."""
+    """Find the first step whose middle is not before a time."""
     return math.ceil(time / hop - 0.5 - 1e-6)

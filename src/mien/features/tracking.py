@@ -31,7 +31,7 @@ _IMPOSSIBLE = 1e6
 
 
 @dataclass
-class _Track:
+class _OpenTrack:
     person: int
     time: float
     box: Box
@@ -63,7 +63,7 @@ class FaceTracker:
         if not patience >= 0:
             raise OptionError(f"patience must not be negative, got {patience}")
         self.patience = patience
-        self._tracks: list[_Track] = []
+        self._tracks: list[_OpenTrack] = []
         self._people = 0
 
     def update(
@@ -91,8 +91,8 @@ class FaceTracker:
 
     def _match(
         self, time: float, faces: Sequence[Face], looks: Sequence[Look | None]
-    ) -> dict[int, _Track]:
-        """The tracks by index of the face that goes on with them."""
+    ) -> dict[int, _OpenTrack]:
+        """Match tracks, by index of the face that goes on with them."""
         costs = np.full((len(self._tracks), len(faces)), _IMPOSSIBLE)
         for row, track in enumerate(self._tracks):
             for column, (face, look) in enumerate(zip(faces, looks, strict=True)):
@@ -100,7 +100,7 @@ class FaceTracker:
         pairs = zip(*linear_sum_assignment(costs), strict=True)
         return {int(c): self._tracks[r] for r, c in pairs if costs[r, c] < _IMPOSSIBLE}
 
-    def _cost(self, track: _Track, time: float, box: Box, look: Look | None) -> float:
+    def _cost(self, track: _OpenTrack, time: float, box: Box, look: Look | None) -> float:
         """From 0 (same place, same look) to 3; `_IMPOSSIBLE` where it cannot be that person."""
         absence = time - track.time
         place = _displacement(track, absence, box) if absence <= self.patience else math.inf
@@ -108,13 +108,13 @@ class FaceTracker:
             return place if place <= 1 else _IMPOSSIBLE
         change = track.look.change(look)
         followed = place <= 1 and change <= 1 - place / 2
-        if not followed and not track.look.alike(look):
+        if not followed and not track.look.resembles(look):
             return _IMPOSSIBLE
         return min(place, 1.0) + 2 * min(change, 1.0)
 
-    def _newcomer(self, time: float, face: Face) -> _Track:
+    def _newcomer(self, time: float, face: Face) -> _OpenTrack:
         self._people += 1
-        track = _Track(self._people, time, face.box, None)
+        track = _OpenTrack(self._people, time, face.box, None)
         self._tracks.append(track)
         return track
 
@@ -125,7 +125,7 @@ class FaceTracker:
             del self._tracks[:-_MOST_REMEMBERED]
 
 
-def _displacement(track: _Track, absence: float, box: Box) -> float:
+def _displacement(track: _OpenTrack, absence: float, box: Box) -> float:
     """How far a face is from where the person may be: 0 is the same box, over 1 is out of reach."""
     size, former = math.sqrt(box[2] * box[3]), math.sqrt(track.box[2] * track.box[3])
     if max(size, former) > _LARGEST_ZOOM * min(size, former):

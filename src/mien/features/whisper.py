@@ -8,7 +8,7 @@ blocks carry how something is said, later ones what is said.
 Positions are absolute, and the blocks carry them along: the same sound gives other features early
 in the input than late. A classifier of emotion trained on single clips loses much of its accuracy
 on the same clips inside a long recording, and almost none once the average drift over positions is
-taken off (`WhisperEncoder.steady`; ``docs/results/voice_drift.md`` has the figures).
+taken off (`WhisperEncoder.encode_steadily`; ``docs/results/voice_drift.md`` has the figures).
 
 Long sound goes through the encoder in chunks of 10 s of which the outermost second on either side
 is only context. The encoder's attention spans its whole input and its positions are absolute, so a
@@ -62,7 +62,7 @@ class WhisperEncoder(nn.Module):
         self.conv1 = nn.Conv1d(80, WIDTH, 3, padding=1)
         self.conv2 = nn.Conv1d(WIDTH, WIDTH, 3, stride=2, padding=1)
         self.positional_embedding = nn.Parameter(torch.zeros(MAX_STEPS, WIDTH))
-        self.blocks = nn.ModuleList(_Block() for _ in range(BLOCKS))
+        self.blocks = nn.ModuleList(_WhisperBlock() for _ in range(BLOCKS))
         self.drift_over_time = nn.Buffer(torch.zeros(MAX_STEPS, DRIFT_RANK))
         self.drift_over_features = nn.Buffer(torch.zeros(DRIFT_RANK, BLOCKS * WIDTH))
 
@@ -79,7 +79,7 @@ class WhisperEncoder(nn.Module):
         return encoder.eval().requires_grad_(requires_grad=False)
 
     def forward(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
-        """Outputs of the given blocks, beside each other.
+        """Return outputs of the given blocks, beside each other.
 
         Args:
             log_mel: ``(batch, frames, 80)`` as of `mien.features.mel.whisper_log_mel`; at most
@@ -105,7 +105,7 @@ class WhisperEncoder(nn.Module):
             outputs.append(x)
         return torch.cat([outputs[number - 1] for number in blocks], dim=-1)
 
-    def steady(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
+    def encode_steadily(self, log_mel: Tensor, *, blocks: Sequence[int] = (2, 3)) -> Tensor:
         """Encode as `forward` does, less what the blocks give at each position on average.
 
         The average level over the first 10 s stays in.
@@ -206,7 +206,7 @@ class WhisperStream:
     def _encode(self, sound: Floats, first: int, until: int) -> Floats:
         log_mel = torch.from_numpy(whisper_log_mel(sound))
         with torch.inference_mode():
-            values = self._encoder.steady(log_mel.unsqueeze(0), blocks=self._blocks)[0]
+            values = self._encoder.encode_steadily(log_mel.unsqueeze(0), blocks=self._blocks)[0]
         begin, self._emitted = self._emitted, until
         rows: Floats = values[begin - first : until - first].numpy().copy()
         return rows
@@ -217,7 +217,7 @@ class WhisperStream:
 
 @cache
 def _pretrained() -> WhisperEncoder:
-    """The network of this process, loaded when first needed."""
+    """Return the network of this process, loaded when first needed."""
     return WhisperEncoder.pretrained()
 
 
@@ -234,10 +234,10 @@ def check_blocks(blocks: Sequence[int]) -> None:
         )
 
 
-class _Block(nn.Module):
+class _WhisperBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.attn = _Attention()
+        self.attn = _WhisperAttention()
         self.attn_ln = nn.LayerNorm(WIDTH)
         self.mlp = nn.Sequential(
             nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH)
@@ -250,7 +250,7 @@ class _Block(nn.Module):
         return attended + perceived
 
 
-class _Attention(nn.Module):
+class _WhisperAttention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.query = nn.Linear(WIDTH, WIDTH)

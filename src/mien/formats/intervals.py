@@ -48,12 +48,12 @@ def write_vtt(timeline: Timeline, file: BinaryIO) -> None:
     name = _only_recording(timeline)
     blocks = [
         "WEBVTT",
-        f"NOTE {_escaped(f'{name}, read by mien, model {timeline.metadata.model}')}",
+        f"NOTE {_escape(f'{name}, read by mien, model {timeline.metadata.model}')}",
     ]
     for caption in sorted(_captions(timeline), key=lambda caption: caption[:2]):
         start, end = _milliseconds(caption.start), _milliseconds(caption.end)
         if start < end:
-            text = f"<v {_escaped(caption.person)}>{_escaped(caption.text)}"
+            text = f"<v {_escape(caption.person)}>{_escape(caption.text)}"
             blocks.append(f"{_clock(start)} --> {_clock(end)}\n{text}")
     file.write(("\n\n".join(blocks) + "\n").encode())
 
@@ -96,7 +96,7 @@ def _clock(milliseconds: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{thousandths:03d}"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """Text without markup and in one line."""
     return html.escape(_one_line(text), quote=False)
 
@@ -130,7 +130,7 @@ def write_textgrid(timeline: Timeline, file: BinaryIO) -> None:
         "item []:",
     ]
     for number, (title, intervals) in enumerate(tiers, start=1):
-        lines += _tier_lines(number, title, _filled(intervals, last))
+        lines += _tier_lines(number, title, _fill(intervals, last))
     file.write(("\n".join(lines) + "\n").encode())
 
 
@@ -175,7 +175,7 @@ def _presence(rows: pd.DataFrame, text: str) -> list[Interval]:
     return merged
 
 
-def _filled(intervals: Iterable[Interval], last: int) -> list[Interval]:
+def _fill(intervals: Iterable[Interval], last: int) -> list[Interval]:
     """Intervals that cover everything from 0 to the last millisecond, empty ones between."""
     filled = []
     reached = 0

@@ -46,9 +46,9 @@ def read_rows(file: BinaryIO, *, separator: str) -> Timeline:
         raise ValueError("a line has too many or too few fields")
     values = zip(*lines, strict=True) if lines else ([] for _ in header)
     columns = {name: list(texts) for name, texts in zip(header, values, strict=True)}
-    said = _said_by(columns)
+    said = _read_columns(columns)
     frame = pd.DataFrame(
-        {name: _typed(name, texts, said["modalities"]) for name, texts in columns.items()}
+        {name: _convert(name, texts, said["modalities"]) for name, texts in columns.items()}
     )
     metadata = Metadata(
         mien_version=UNKNOWN,
@@ -62,7 +62,7 @@ def read_rows(file: BinaryIO, *, separator: str) -> Timeline:
     return Timeline(frame, metadata)
 
 
-def _said_by(columns: Mapping[str, list[str]]) -> dict[str, Any]:
+def _read_columns(columns: Mapping[str, list[str]]) -> dict[str, Any]:
     """Tell labels, dimensions, modalities and faces from the columns of a table.
 
     Raises:
@@ -96,7 +96,7 @@ def _is_modality(name: str, texts: list[str]) -> bool:
     return texts[0].lower() in _BOOLEANS if texts else name in schema.MODALITIES
 
 
-def _typed(name: str, texts: list[str], modalities: tuple[str, ...]) -> pd.Series:
+def _convert(name: str, texts: list[str], modalities: tuple[str, ...]) -> pd.Series:
     if name in modalities:
         unknown = [text for text in texts if text.lower() not in _BOOLEANS]
         if unknown:

@@ -131,7 +131,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, seen: Sight, rate: float = 0.0) -> T
 
 
 def _rows(seen: Sight, start: int, end: int, visible: int, like: Tensor) -> Tensor | None:
-    """The bias of some queries to the keys in their reach."""
+    """Compute the bias of some queries to the keys in their reach."""
     if seen.triangular:
         later = torch.full((end - start, visible), -math.inf, dtype=like.dtype, device=like.device)
         return later.triu(start + 1)

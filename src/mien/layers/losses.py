@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mien.annotations import check_values, read_hints
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
 from mien.registry import Registry, check_options
@@ -49,7 +50,7 @@ def cross_entropy(
     if not 0 <= label_smoothing <= 1:
         raise OptionError(f"labels cannot be smoothed by {label_smoothing}", advice="from 0 to 1")
     if target.is_floating_point():
-        rows = _known(scores, target, where).all(dim=-1)
+        rows = _find_labelled(scores, target, where).all(dim=-1)
     else:
         rows = target != UNLABELLED
         rows = rows if where is None else rows & where
@@ -73,13 +74,13 @@ def squared_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -
     Raises:
         OptionError: the target holds no numbers, or has another shape.
     """
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     return _gap(scores, target, known).square().sum() / known.sum().clamp(min=1)
 
 
 def absolute_error(scores: Tensor, target: Tensor, where: Tensor | None = None) -> Tensor:
     """Compute the mean absolute error over labelled numbers; arguments as `squared_error`."""
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     return _gap(scores, target, known).abs().sum() / known.sum().clamp(min=1)
 
 
@@ -102,7 +103,7 @@ def concordance(
         OptionError: a sequence is asked for where answers are per clip, there is no such series,
             the target holds no numbers, or has another shape.
     """
-    known = _known(scores, target, where)
+    known = _find_labelled(scores, target, where)
     if over == "sequence":
         if scores.ndim < 3:
             raise OptionError(
@@ -120,10 +121,39 @@ def concordance(
 
 
 CRITERIA: Registry[Callable[..., Tensor]] = Registry("criterion", group="mien.criteria")
-CRITERIA.register("cross_entropy", cross_entropy)
-CRITERIA.register("squared_error", squared_error)
-CRITERIA.register("absolute_error", absolute_error)
-CRITERIA.register("ccc", concordance)
+Function = TypeVar("Function", bound=Callable[..., Tensor])
+
+
+def register_criterion(name: str) -> Callable[[Function], Function]:
+    """Register a criterion; decorate a function of ``scores``, ``target`` and ``where``.
+
+    Its keyword-only parameters are the options that settings may give.
+
+    Args:
+        name: by which settings ask for it.
+
+    Raises:
+        OptionError: (the decorator) the name is taken.
+
+    Example:
+        >>> @register_criterion("bias")
+        ... def bias(scores, target, where=None, *, power: float = 1.0):
+        ...     return (scores - target).mean().abs() ** power
+        >>> criterion("bias", power=2.0)(torch.ones(1, 1), torch.zeros(1, 1), None)
+        tensor(1.)
+    """
+
+    def register(function: Function) -> Function:
+        CRITERIA.register(name, function)
+        return function
+
+    return register
+
+
+register_criterion("cross_entropy")(cross_entropy)
+register_criterion("squared_error")(squared_error)
+register_criterion("absolute_error")(absolute_error)
+register_criterion("ccc")(concordance)
 
 
 def criterion(name: str, **options: object) -> Criterion:
@@ -134,14 +164,18 @@ def criterion(name: str, **options: object) -> Criterion:
         options: keyword arguments of that function.
 
     Raises:
-        OptionError: there is no such criterion, or it has no such option.
+        OptionError: there is no such criterion, it has no such option, one that it needs is not
+            given, or a value does not fit its annotation.
     """
-    parameters = inspect.signature(CRITERIA[name]).parameters.values()
-    check_options(name, options, [p.name for p in parameters if p.kind is p.KEYWORD_ONLY])
-    return partial(CRITERIA[name], **options)
+    function = CRITERIA[name]
+    known = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    needed = [parameter.name for parameter in known if parameter.default is parameter.empty]
+    check_options(name, options, [parameter.name for parameter in known], needed)
+    check_values(name, options, read_hints(function))
+    return partial(function, **options)
 
 
-def _known(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
+def _find_labelled(scores: Tensor, target: Tensor, where: Tensor | None) -> Tensor:
     """``(…, names)`` bool: which numbers of the target count."""
     if not target.is_floating_point():
         raise OptionError("class indices are no numbers", advice="use cross-entropy for categories")

@@ -163,7 +163,7 @@ def count_steps(sequence: Sequence, hop: float) -> int:
 
 
 def _lengths(sequence: Sequence, hop: Tensor) -> Tensor:
-    """The same for each item; nothing for one that does not have the modality."""
+    """Return the same for each item; nothing for one that does not have the modality."""
     whole = (sequence.valid.shape[1] * sequence.hop / hop - 0.5 - CLOSE).ceil().clamp(min=1)
     return torch.where(sequence.present, whole, 1).long()
 

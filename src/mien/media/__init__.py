@@ -7,7 +7,8 @@ is never parsed in the caller's own process.
 from __future__ import annotations
 
 from mien.media.decoder import Decoder, Stream
-from mien.media.records import AudioTrack, Frame, Limits, Probe, Samples, VideoTrack
+from mien.media.records import AudioTrack, Limits, Probe, VideoTrack
+from mien.stream import Frame, Samples
 
 __all__ = [
     "AudioTrack",

@@ -20,7 +20,7 @@ import av
 
 from mien.errors import DecoderCrash, LimitError, MienError
 from mien.media import job
-from mien.media.messages import ALIVE, ERROR, Header, to_json, write_all
+from mien.media.messages import ALIVE, ERROR, MessageHeader, to_json, write_all
 from mien.media.records import Limits
 
 _AHEAD_BYTES: Final = 4 << 20
@@ -41,12 +41,12 @@ class Outbox:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._waiting: deque[tuple[Header, memoryview]] = deque()
+        self._waiting: deque[tuple[MessageHeader, memoryview]] = deque()
         self._size = 0
         self._changed = threading.Condition()
         threading.Thread(target=self._write, daemon=True).start()
 
-    def send(self, header: Header, payload: bytes | memoryview = b"") -> None:
+    def send(self, header: MessageHeader, payload: bytes | memoryview = b"") -> None:
         """Queue a message; the header's size is filled in here."""
         view = memoryview(payload).cast("B")
         with self._changed:
@@ -85,10 +85,10 @@ class Inbox:
         threading.Thread(target=self._read, daemon=True).start()
 
     def next(self) -> dict[str, Any]:
-        """The next command, waited for."""
+        """Wait for the next command."""
         return self._commands.get()
 
-    def stopped(self, number: int) -> bool:
+    def is_stopped(self, number: int) -> bool:
         """Has the job with this number been called off."""
         return self._stopped >= number
 
@@ -129,7 +129,7 @@ def main(settings: str) -> None:
     av.logging.set_level(None)
     av.logging.set_skip_repeated(False)  # two files in a row may deserve the same complaint
     inbox, outbox = Inbox(0, fields["parent"]), Outbox(answers)
-    outbox.send(Header(ALIVE))
+    outbox.send(MessageHeader(ALIVE))
     while True:
         _serve(inbox.next(), inbox, outbox, limits)
 
@@ -137,7 +137,7 @@ def main(settings: str) -> None:
 def _serve(command: dict[str, Any], inbox: Inbox, outbox: Outbox, limits: Limits) -> None:
     number = command["number"]
     try:
-        job.run(job.DecodeJob.of(command), outbox.send, lambda: inbox.stopped(number), limits)
+        job.run(job.DecodeJob.of(command), outbox.send, lambda: inbox.is_stopped(number), limits)
     except MemoryError:
         _report(outbox, LimitError(_OUT_OF_MEMORY, advice=_SCALE_DOWN), spent=True)
     except MienError as error:
@@ -151,11 +151,11 @@ def _serve(command: dict[str, Any], inbox: Inbox, outbox: Outbox, limits: Limits
 def _report(outbox: Outbox, error: MienError, *, spent: bool) -> None:
     texts = {"problem": error.problem, "advice": error.advice}
     fields = {"error": type(error).__name__, **texts, "spent": spent}
-    outbox.send(Header(ERROR), to_json(fields))
+    outbox.send(MessageHeader(ERROR), to_json(fields))
 
 
 def _private_output() -> int:
-    """A descriptor of the pipe to the parent that nothing else in this process writes to."""
+    """Return a descriptor of the pipe to the parent that nothing else in this process writes to."""
     answers = os.dup(1)
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)

@@ -80,21 +80,19 @@ def open_recording(path: str, limits: Limits) -> Iterator[Recording]:
         DamagedError: a known format, but its header is beyond reading.
         LimitError: the picture is too large.
     """
-    with os.fdopen(_opened_file(path), "rb", buffering=0) as file:
-        container, complaints = _opened_container(file, path, limits)
+    with os.fdopen(_open_file(path), "rb", buffering=0) as file:
+        container, complaints = _open_container(file, path, limits)
         if container.format.name == "avi":
             # It stamps the order of decoding only; what FFmpeg makes of that is wrong for H.264.
             container.flags &= ~_MAKE_UP_STAMPS
         with container:
-            recording = _chosen(container, path, limits, complaints)
+            recording = _choose(container, path, limits, complaints)
             recording.warnings.extend(_shorter_than_announced(file.fileno()))
             yield recording
 
 
-def _opened_container(
-    file: io.FileIO, path: str, limits: Limits
-) -> tuple[InputContainer, list[str]]:
-    """The container, and what FFmpeg had to complain of while looking at its streams."""
+def _open_container(file: io.FileIO, path: str, limits: Limits) -> tuple[InputContainer, list[str]]:
+    """Open the container; say what FFmpeg had to complain of while looking at its streams."""
     options = {
         "format_whitelist": FORMATS,
         "protocol_whitelist": "file",
@@ -115,8 +113,8 @@ def _opened_container(
     return container, [message for _, _, message in logs]
 
 
-def _opened_file(path: str) -> int:
-    """A descriptor of a regular file; checked again here, as it may have been swapped meanwhile."""
+def _open_file(path: str) -> int:
+    """Open a regular file; checked again here, as it may have been swapped meanwhile."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -129,7 +127,7 @@ def _opened_file(path: str) -> int:
 
 
 def _shorter_than_announced(descriptor: int) -> Iterator[str]:
-    """A warning for a cut WAV or AVI file, of which FFmpeg says nothing."""
+    """Return a warning for a cut WAV or AVI file, of which FFmpeg says nothing."""
     head = os.pread(descriptor, 8, 0)
     announced = int.from_bytes(head[4:], "little") + 8
     if head.startswith(b"RIFF") and os.fstat(descriptor).st_size < announced < _UNKNOWN_SIZE:
@@ -148,7 +146,7 @@ def _explain(descriptor: int, path: str, error: Exception) -> NoReturn:
         ) from None
     head = os.pread(descriptor, 16, 0)
     if any(head.startswith(signature, at) for at, signature in _SIGNATURES):
-        raise _damaged(path) from None
+        raise _explain_damage(path) from None
     raise FormatError(
         "it is no recording of a known format",
         path=path,
@@ -156,10 +154,10 @@ def _explain(descriptor: int, path: str, error: Exception) -> NoReturn:
     ) from None
 
 
-def _chosen(
+def _choose(
     container: InputContainer, path: str, limits: Limits, complaints: list[str]
 ) -> Recording:
-    """The best stream of each kind; all others are switched off."""
+    """Choose the best stream of each kind; all others are switched off."""
     warnings: list[str] = []
     audio = _best(container.streams.audio, container.streams.best("audio"), "sound", warnings)
     moving = [s for s in container.streams.video if not s.disposition & _PICTURES_IN_PASSING]
@@ -184,7 +182,7 @@ def _chosen(
 def _nothing_to_decode(container: InputContainer, path: str, warnings: list[str]) -> MienError:
     found = {stream.type for stream in container.streams} - {"data", "unknown"}
     if not found:
-        return _damaged(path)
+        return _explain_damage(path)
     details = "; ".join([f"found: {', '.join(sorted(found))}", *warnings])
     return FormatError(
         f"there is neither sound nor picture to decode in it ({details})",
@@ -193,7 +191,7 @@ def _nothing_to_decode(container: InputContainer, path: str, warnings: list[str]
     )
 
 
-def _damaged(path: str) -> DamagedError:
+def _explain_damage(path: str) -> DamagedError:
     return DamagedError(
         "the file is damaged or cut off where it describes itself, nothing can be decoded",
         path=path,

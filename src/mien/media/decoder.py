@@ -14,7 +14,8 @@ from mien.errors import DecoderCrash, MienError, OptionError
 from mien.media.messages import Alive, Ended, Failed, Message
 from mien.media.paths import plain_file
 from mien.media.process import Child, Patience
-from mien.media.records import Frame, Limits, Probe, Samples
+from mien.media.records import Limits, Probe
+from mien.stream import Frame, Samples
 
 _START_UP_S: Final = 60.0
 
@@ -50,7 +51,7 @@ class Stream(Closing, Iterator[Frame | Samples]):
         return self
 
     def __next__(self) -> Frame | Samples:
-        """The next frame or stretch of sound.
+        """Return the next frame or stretch of sound.
 
         Raises:
             DamagedError: nothing of what was asked for can be decoded.
@@ -85,7 +86,7 @@ class Stream(Closing, Iterator[Frame | Samples]):
         self._open = False
 
     def _receive(self) -> Message:
-        """The next message that is not just a sign of life."""
+        """Receive the next message that is not just a sign of life."""
         try:
             while True:
                 message = self._decoder._receive(self._path, self._patience)
@@ -232,7 +233,7 @@ class Decoder(Closing):
             self._child.command(verb="stop", number=number)
 
     def _receive(self, path: str, patience: Patience) -> Message:
-        """The next message; a child in a bad state is ended."""
+        """Receive the next message; a child in a bad state is ended."""
         if self._child is None:
             raise DecoderCrash("the decoder was closed", path=path)
         try:

@@ -11,12 +11,13 @@ from av import AudioFrame, VideoFrame
 
 from mien.errors import DamagedError
 from mien.media.container import open_recording
-from mien.media.messages import ALIVE, END, FRAME, PROBE, SAMPLES, Header, to_json
+from mien.media.messages import ALIVE, END, FRAME, PROBE, SAMPLES, MessageHeader, to_json
 from mien.media.pictures import Painter, Ticks
 from mien.media.reading import Demuxer
-from mien.media.records import Limits, Probe, Samples
+from mien.media.records import Limits, Probe
 from mien.media.sound import Clock
 from mien.media.tracks import describe
+from mien.stream import Samples
 
 _BEAT: Final = 1.0  # seconds between signs of life
 _SHORTFALL: Final = 0.5  # seconds that may be missing at the end without a warning
@@ -25,7 +26,7 @@ _SHORTFALL: Final = 0.5  # seconds that may be missing at the end without a warn
 class Send(Protocol):
     """Sends a message to the parent, waiting while too much is on its way."""
 
-    def __call__(self, header: Header, payload: bytes | memoryview = b"") -> None:
+    def __call__(self, header: MessageHeader, payload: bytes | memoryview = b"") -> None:
         """Send a header, its size filled in, and its payload."""
 
 
@@ -46,7 +47,7 @@ class DecodeJob:
 
     @classmethod
     def of(cls, command: dict[str, Any]) -> Self:
-        """The job in a command."""
+        """Return the job in a command."""
         return cls(
             **{key: value for key, value in command.items() if key not in ("verb", "number")}
         )
@@ -76,7 +77,7 @@ class Pulse:
             raise StoppedError
         if time.monotonic() - self._last >= _BEAT:
             self._last = time.monotonic()
-            self._send(Header(ALIVE, self.position))
+            self._send(MessageHeader(ALIVE, self.position))
 
 
 def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits) -> None:
@@ -93,7 +94,7 @@ def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits)
             wanted = frozenset(kind for kind in ("audio", "video") if getattr(job, kind))
             reader = Demuxer(recording, limits, wanted, Ticks(job.video_hz), pulse)
             probe = describe(job.path, reader)
-            send(Header(PROBE), to_json(asdict(probe)))
+            send(MessageHeader(PROBE), to_json(asdict(probe)))
             if reader.kinds:
                 playback = Playback(job, reader, pulse, send)
                 warnings += [*recording.warnings, *playback.run()]
@@ -101,7 +102,7 @@ def run(job: DecodeJob, send: Send, stopped: Callable[[], bool], limits: Limits)
                     warnings += find_shortfall(playback, probe)
     except StoppedError:
         pass
-    send(Header(END), to_json(warnings))
+    send(MessageHeader(END), to_json(warnings))
 
 
 class Playback:
@@ -158,12 +159,12 @@ class Playback:
         if self._reader.ticks.wants(due):
             image = self._painter.paint(frame)
             height, width, _ = image.shape
-            self._send(Header(FRAME, due, height, width), image.data)
+            self._send(MessageHeader(FRAME, due, height, width), image.data)
         self._reached("video", due + length)
 
     def _send_sound(self, chunks: Iterable[Samples]) -> None:
         for chunk in chunks:
-            self._send(Header(SAMPLES, chunk.time), chunk.values.data)
+            self._send(MessageHeader(SAMPLES, chunk.time), chunk.values.data)
             self._reached("audio", self._clock.end)
 
     def _reached(self, kind: str, end: float) -> None:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from mien import errors
 from mien.errors import MienError
-from mien.media.records import AudioTrack, Frame, Probe, Samples, VideoTrack
+from mien.media.records import AudioTrack, Probe, VideoTrack
+from mien.stream import Frame, Samples
 
 FRAME: Final = b"F"  # height × width × 3 bytes
 SAMPLES: Final = b"S"  # float32, native byte order
@@ -43,7 +44,7 @@ _ERRORS: Final = {
 }
 
 
-class Header(NamedTuple):
+class MessageHeader(NamedTuple):
     """The fixed part of a message; ``size`` counts the bytes that follow it."""
 
     kind: bytes
@@ -53,12 +54,12 @@ class Header(NamedTuple):
     size: int = 0
 
     def pack(self) -> bytes:
-        """The bytes of the header."""
+        """Encode the header."""
         return HEADER.pack(*self)
 
     @classmethod
-    def unpack(cls, data: bytes, max_pixels: int) -> Header:
-        """The header in these bytes.
+    def unpack(cls, data: bytes, max_pixels: int) -> MessageHeader:
+        """Decode a header.
 
         Raises:
             ValueError: it makes no sense, or announces more than it may.
@@ -112,7 +113,7 @@ def to_json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 
-def from_bytes(header: Header, payload: NDArray[np.uint8], path: str) -> Message:
+def from_bytes(header: MessageHeader, payload: NDArray[np.uint8], path: str) -> Message:
     """Read the message in a header and its payload.
 
     Args:

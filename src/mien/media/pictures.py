@@ -70,7 +70,7 @@ class Orientation(NamedTuple):
         return 180 if self.mirror_y else 0
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The shown picture ``(height, width, 3)``, contiguous."""
+        """Return the shown picture ``(height, width, 3)``, contiguous."""
         if self.transpose:
             image = image.swapaxes(0, 1)
         step_y, step_x = (-1 if mirrored else 1 for mirrored in (self.mirror_y, self.mirror_x))

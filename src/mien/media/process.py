@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import DecoderCrash, LimitError
-from mien.media.messages import HEADER, Header, Message, from_bytes, to_json
+from mien.media.messages import HEADER, Message, MessageHeader, from_bytes, to_json
 from mien.media.records import Limits
 
 # The child gets the parent's import path as arguments rather than through "-m", which would put the
@@ -42,8 +42,8 @@ class Patience:
         self._waited = 0.0
         self._position = 0.0
 
-    def progressed(self, position: float) -> None:
-        """Decoding has come this many seconds into the recording."""
+    def note_progress(self, position: float) -> None:
+        """Note how many seconds decoding has come into the recording."""
         self._position = max(self._position, min(position, self._limits.max_duration_s))
 
     def wait(self, poll: select.poll) -> bool:
@@ -104,7 +104,7 @@ class Child:
             self._commands.write(to_json(fields) + b"\n")
 
     def receive(self, path: str, patience: Patience) -> Message:
-        """The next message.
+        """Receive the next message.
 
         Raises:
             DecoderCrash: the child died, or says things that make no sense.
@@ -112,13 +112,13 @@ class Child:
         """
         data = self._read(HEADER.size, path, patience)
         try:
-            header = Header.unpack(data.tobytes(), self._limits.max_pixels)
+            header = MessageHeader.unpack(data.tobytes(), self._limits.max_pixels)
             payload = self._read(header.size, path, patience)
             message = from_bytes(header, payload, path)
         except (KeyError, TypeError, ValueError) as error:
             problem = f"the decoder answered nonsense ({error})"
             raise DecoderCrash(problem, path=path, advice=_RE_ENCODE) from None
-        patience.progressed(header.time)
+        patience.note_progress(header.time)
         return message
 
     def _read(self, size: int, path: str, patience: Patience) -> NDArray[np.uint8]:

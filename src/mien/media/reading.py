@@ -85,7 +85,7 @@ class Demuxer:
         self.origin = self._earliest_start()
         self.kinds = frozenset(stream.type for stream in self._streams) & wanted
         self._switch_off("audio", wanted)
-        self._steps = self._demuxed()
+        self._steps = self._demux()
         self._ahead = list(self._look_ahead())
         self._switch_off("video", wanted)
 
@@ -103,11 +103,11 @@ class Demuxer:
         return time if abs(time) <= self.longest else None
 
     def believable(self, duration: Fraction | None) -> float | None:
-        """A duration in seconds; None for one that is missing, not positive or beyond belief."""
+        """Convert a duration to seconds; None if missing, not positive or beyond belief."""
         return float(duration) if duration is not None and 0 < duration <= self.longest else None
 
     def frames(self) -> Iterator[Decoded]:
-        """The decoded frames of the wanted streams, in the order of the file."""
+        """Decode the frames of the wanted streams, in the order of the file."""
         for item in chain(self._ahead, self._steps):
             if isinstance(item, Decoded):
                 if "video" in self.kinds:
@@ -129,7 +129,7 @@ class Demuxer:
             if stream.type == kind and kind not in wanted:
                 stream.discard = Discard.all
 
-    def _demuxed(self) -> Iterator[Step]:
+    def _demux(self) -> Iterator[Step]:
         """Packets with something in them, up to the end or to where reading fails; then flushes."""
         try:
             for packet in self.recording.container.demux(*self._streams):
@@ -145,7 +145,7 @@ class Demuxer:
             yield Step(stream, None)
 
     def _look_ahead(self) -> Iterator[Step | Decoded]:
-        """What lies before and up to the first decoded picture, sound left undecoded."""
+        """Return what lies before and up to the first decoded picture, sound left undecoded."""
         if self.recording.video is None:
             return
         size = 0
@@ -172,7 +172,7 @@ class Demuxer:
         except FFmpegError:
             self.damaged += packet is None or not packet.is_corrupt
             return []
-        return [self._timed(stream, frame) for frame in frames]
+        return [self._stamp(stream, frame) for frame in frames]
 
     def _prepare(self, stream: VideoStream, packet: MediaPacket) -> None:
         """Skip a picture that nobody wants and none builds on; keep stamps for the unstamped."""
@@ -182,8 +182,8 @@ class Demuxer:
         if packet.pts is None and packet.dts is not None:
             self._decode_stamps.append(packet.dts)
 
-    def _timed(self, stream: MediaStream, frame: MediaFrame) -> Decoded:
-        """Some containers (AVI) stamp pictures in the order of decoding only.
+    def _stamp(self, stream: MediaStream, frame: MediaFrame) -> Decoded:
+        """Put times into order: some containers (AVI) stamp pictures in the order of decoding only.
 
         As many come out as go in, only in another order, so the earliest stamp waiting belongs to
         the next picture to be shown.

@@ -1,14 +1,8 @@
-"""What the room hands out: tracks, frames, samples; and the limits under which it works."""
+"""What a file says about itself, and the limits under which it is decoded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
-SAMPLE_RATE_HZ = 16_000
 
 
 @dataclass(frozen=True)
@@ -72,30 +66,6 @@ class Probe:
     duration: float | None
     audio: AudioTrack | None
     video: VideoTrack | None
-
-
-class Frame(NamedTuple):
-    """One picture.
-
-    Attributes:
-        time: seconds from the file's time 0, as the file stamps it; never negative.
-        image: ``(height, width, 3)`` uint8, channels blue, green, red.
-    """
-
-    time: float
-    image: NDArray[np.uint8]
-
-
-class Samples(NamedTuple):
-    """A stretch of sound: 16 kHz, one channel.
-
-    Attributes:
-        time: seconds from the file's time 0 to the first of the values; never negative.
-        values: ``(samples,)`` float32 in [-1, 1].
-    """
-
-    time: float
-    values: NDArray[np.float32]
 
 
 @dataclass(frozen=True)

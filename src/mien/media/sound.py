@@ -11,7 +11,7 @@ from av import AudioFrame
 from numpy.typing import NDArray
 
 from mien.errors import DamagedError
-from mien.media.records import SAMPLE_RATE_HZ, Samples
+from mien.stream import SAMPLE_RATE_HZ, Samples
 
 SLOWEST_HZ: Final = 2_000
 FASTEST_HZ: Final = 768_000
@@ -54,7 +54,7 @@ def mix_channels(frame: AudioFrame, channel: int | None = None) -> NDArray[np.fl
 
 
 def _channels(frame: AudioFrame) -> NDArray[Any]:
-    """A frame's values as stored, ``(channels, samples)``."""
+    """Return a frame's values as stored, ``(channels, samples)``."""
     kind = np.dtype(_TYPES[frame.format.packed.name])
     planes = [np.frombuffer(memoryview(plane), kind) for plane in frame.planes]
     if frame.format.is_planar:

@@ -35,11 +35,11 @@ class Chain(Operation):
         object.__setattr__(self, "operations", tuple(map(_build, self.operations)))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals after all operations."""
+        """Return the signals after all operations."""
         return self.enlarge(signals, generator)[0]
 
     def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
-        """The signals after all operations, and the rows of the given batch they came from."""
+        """Return the signals after all operations, and the rows of the batch they came from."""
         rows = index_rows(signals)
         for step in self.operations:
             assert isinstance(step, Operation)  # each was built when the chain was

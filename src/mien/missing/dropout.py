@@ -51,12 +51,12 @@ class ModalityDropout(Operation):
         object.__setattr__(self, "kinds", tuple(given))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The enlarged batch, ``batch`` times the number of kinds, kind after kind."""
+        """Enlarge the batch, ``batch`` times the number of kinds, kind after kind."""
         made = [_apply_kind(kind, signals, generator) for kind in self.kinds]
         return Signals({name: _concatenate([one[name] for one in made]) for name in signals})
 
     def enlarge(self, signals: Signals, generator: torch.Generator) -> tuple[Signals, Tensor]:
-        """The enlarged batch and the rows it came from; see `Operation.enlarge`."""
+        """Return the enlarged batch and the rows it came from; see `Operation.enlarge`."""
         return self(signals, generator), index_rows(signals).repeat(len(self.kinds))
 
 

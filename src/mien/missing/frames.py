@@ -41,7 +41,7 @@ class MaskFrames(Operation):
         object.__setattr__(self, "modalities", _checks.check_names("modalities", self.modalities))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals with fewer observed steps."""
+        """Hide observed steps."""
         made = {}
         for name, number in self._numbers(signals).items():
             valid = signals[name].valid
@@ -93,7 +93,7 @@ class Burst(Operation):
             _checks.check_number("start", self.start, least=0)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals with a hole in one modality."""
+        """Make a hole in one modality."""
         if self.modality not in signals or not signals[self.modality].valid.shape[1]:
             return signals
         sequence = signals[self.modality]
@@ -139,7 +139,7 @@ class KeepFirst(Operation):
         _checks.check_seconds("seconds", self.seconds)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals up to a time; nothing is random."""
+        """Cut the signals off at a time; nothing is random."""
         until = torch.full_like(has_any(signals), self.seconds, dtype=torch.float64)
         if self.sparing:
             first = torch.stack([_first_end(s) for s in signals.values()]).amin(dim=0)

@@ -87,7 +87,7 @@ class NoiseWindows(Operation):
         object.__setattr__(self, "modalities", _checks.check_names("modalities", self.modalities))
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals with noise in some windows; what was observed stays observed."""
+        """Put noise into some windows; what was observed stays observed."""
         named = {name: signals[name] for name in self.modalities if name in signals}
         places = {name: self._windows_of(sequence) for name, sequence in named.items()}
         longest = max((int(p.max()) + 1 for p in places.values() if len(p)), default=0)

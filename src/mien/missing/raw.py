@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.errors import OptionError
-from mien.media.records import SAMPLE_RATE_HZ, Frame, Samples
 from mien.missing import _checks
 from mien.registry import Registry, check_options
 from mien.schema import AUDIO, MODALITIES, VIDEO
+from mien.stream import SAMPLE_RATE_HZ, Frame, Samples
 
 Item = Frame | Samples
 Floats = NDArray[np.float32]
@@ -65,7 +65,7 @@ class WhiteNoise:
         _check_snr(self)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream with noise; up to 30 s of sound are held back."""
+        """Add noise to the stream; up to 30 s of sound are held back."""
         generator = np.random.default_rng(seed)
         return _degrade_sound(
             items, self.snr_db, lambda count: generator.standard_normal(count, dtype=np.float32)
@@ -100,7 +100,7 @@ class Babble:
         object.__setattr__(self, "mix_sha256", hashlib.sha256(mix.tobytes()).hexdigest())
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream with voices; up to 30 s of sound are held back."""
+        """Add voices to the stream; up to 30 s of sound are held back."""
         place = int(np.random.default_rng(seed).integers(len(self.mix)))
         scale = np.float32(1 / np.sqrt(_power(self.mix)))
 
@@ -128,7 +128,7 @@ class FrameRate:
         _check_number(self, "rate_hz", 0.001, 1000)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream with fewer frames; nothing is left to chance."""
+        """Leave out frames of the stream; nothing is left to chance."""
         last = -1
         for item in items:
             if isinstance(item, Frame):
@@ -157,7 +157,7 @@ class Dark:
         _check_number(self, "noise", 0, 255)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream with dark frames."""
+        """Darken the frames of the stream."""
         generator = np.random.default_rng(seed)
         for item in items:
             yield self._darken(item, generator) if isinstance(item, Frame) else item
@@ -195,7 +195,7 @@ class RawBurst:
         _check_number(self, "every", self.seconds, 1e6)
 
     def __call__(self, items: Iterator[Item], seed: int) -> Iterator[Item]:
-        """The stream with bursts."""
+        """Black out or mute bursts of the stream."""
         for item in items:
             if isinstance(item, Frame) and self.modality == VIDEO:
                 gone = self.covers(np.array([item.time]), seed)[0]

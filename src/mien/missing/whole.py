@@ -60,7 +60,7 @@ class Withhold(Operation):
         object.__setattr__(self, "modalities", checked)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals without the modalities; nothing is random."""
+        """Hide the modalities; nothing is random."""
         return withhold(signals, self.modalities)
 
 
@@ -93,7 +93,7 @@ class WithholdPerSample(Operation):
             _checks.check_number("at_most", self.at_most, least=1, whole=True)
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals, with other modalities hidden in each sample."""
+        """Hide other modalities in each sample."""
         present = torch.stack([signals.present(name) for name in self.probabilities], dim=1)
         draws = draw_uniform((len(present), present.shape[1]), generator, present)
         limits = torch.tensor(list(self.probabilities.values()), device=present.device)
@@ -132,7 +132,7 @@ class WithholdPerBatch(Operation):
             )
 
     def __call__(self, signals: Signals, generator: torch.Generator) -> Signals:
-        """The signals, with one modality hidden or none."""
+        """Hide one modality or none."""
         everyone = torch.ones_like(has_any(signals))
         draw = float(draw_uniform((1,), generator, everyone))
         for name, probability in self.probabilities.items():

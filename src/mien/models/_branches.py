@@ -145,7 +145,7 @@ class Branches(Model):
             out[name] = torch.where(_like(r.present, scores), scores, 0.0)
         return out
 
-    def own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
+    def compute_own_terms(self, prediction: BranchPrediction, target: Tensor) -> dict[str, Tensor]:
         """Compute by modality the criterion of its own scores, over where it was observed."""
         return {
             name: self.criterion(prediction.by_modality[name], target, observed)

@@ -89,7 +89,7 @@ def from_official(name: str, state_dict: Tensors, **sizes: int) -> nn.Module:
             planned = official.build(parameters, **sizes)
     except (LookupError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         raise _no_checkpoint(name, _explain(error, parameters)) from error
-    misfits = _misfits(planned, state)
+    misfits = _describe_misfits(planned, state)
     if misfits:
         raise _no_checkpoint(name, misfits)
     module = official.build(parameters, **sizes)
@@ -104,7 +104,7 @@ def _no_checkpoint(name: str, why: str) -> WeightError:
 
 
 def _parameters(name: str, state_dict: object) -> dict[str, Tensor]:
-    """The tensors by their official names, whatever a user calls a state dict."""
+    """Return the tensors by their official names, whatever a user calls a state dict."""
     if not isinstance(state_dict, Mapping):
         raise OptionError(
             f"{name}: a {type(state_dict).__name__} is no state dict",
@@ -116,17 +116,17 @@ def _parameters(name: str, state_dict: object) -> dict[str, Tensor]:
         )
     for key, value in state_dict.items():
         if not isinstance(key, str):
-            raise OptionError(f"{name}: {key!r} is no name", advice=_unwrapping(state_dict))
+            raise OptionError(f"{name}: {key!r} is no name", advice=_advise(state_dict))
         if not isinstance(value, Tensor):
             raise OptionError(
                 f"{name}: {key} is no tensor but of type {type(value).__name__}",
-                advice=_unwrapping(state_dict),
+                advice=_advise(state_dict),
             )
     wrapped = all(key.startswith(_PARALLEL) for key in state_dict)
     return {key.removeprefix(_PARALLEL) if wrapped else key: x for key, x in state_dict.items()}
 
 
-def _unwrapping(checkpoint: Mapping[object, object]) -> str:
+def _advise(checkpoint: Mapping[object, object]) -> str:
     """Where in a training checkpoint the parameters are."""
     inner = [
         key
@@ -154,7 +154,7 @@ def _require_sizes(name: str, official: Official, sizes: Mapping[str, int]) -> N
         ) from error
 
 
-def _misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
+def _describe_misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
     """Names, shapes and kinds of numbers that are not the same; empty if all are."""
     ours = planned.state_dict()
     wrong = [f"{key} is missing" for key in ours if key not in state]
@@ -170,7 +170,7 @@ def _misfits(planned: nn.Module, state: Mapping[str, Tensor]) -> str:
 
 
 def _explain(error: Exception, parameters: Tensors) -> str:
-    """What a conversion or a construction meant by the error that it raised."""
+    """Explain what a conversion or a construction meant by the error that it raised."""
     if isinstance(error, KeyError):
         what = str(error.args[0])
         if what in parameters:

@@ -61,7 +61,7 @@ def _layer_name(key: str) -> str | None:
 
 
 def _depth_of(keys: Iterable[str], prefix: str) -> int:
-    """Number of layers of the official transformer whose parameters begin with `prefix`."""
+    """Count the layers of the official transformer whose parameters begin with `prefix`."""
     numbers = {
         key.removeprefix(f"{prefix}layers.").split(".")[0]
         for key in keys

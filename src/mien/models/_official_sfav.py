@@ -64,7 +64,7 @@ def _task(classes: int) -> Task:
 
 
 def _faces(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters of EfficientFace under their names there; empty if it is not included."""
+    """Select the parameters of EfficientFace, by their names there; empty if it is not included."""
     matches = ((_BACKBONE.fullmatch(key), value) for key, value in parameters.items())
     return {match[1]: value for match, value in matches if match}
 

@@ -103,7 +103,7 @@ class Task:
                     advice=f"{nearest(name, schema.EMOTIONS)}; Task('categories', …) takes any "
                     "words",
                 )
-        return replace(task, names=schema.ordered(task.names))
+        return replace(task, names=schema.sort_emotions(task.names))
 
     def as_dict(self) -> TaskDict:
         """Give the task as plain JSON, from which `from_dict` makes an equal one."""

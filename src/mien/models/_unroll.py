@@ -88,7 +88,7 @@ class Unroll(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """The gradients, step by step from the last one; see the module docstring."""
+        """Compute the gradients, step by step from the last one; see the module docstring."""
         crosses, layers = _unpack(ctx.saved_tensors)
         steps = len(outer)
         factors = _factors(ctx.masks, len(layers), steps)

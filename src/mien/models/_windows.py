@@ -131,7 +131,7 @@ def _places(
 
 
 def _cut(signals: Signals, places: list[_Place], grid: float, window: int) -> Signals:
-    """The windows as a batch of their own; steps behind the end are not valid."""
+    """Cut the windows as a batch of their own; steps behind the end are not valid."""
     cut = {}
     for name, sequence in signals.items():
         ratio, device = sequence.hop / grid, sequence.valid.device

@@ -269,7 +269,7 @@ def sizes(parameters: Mapping[str, Tensor]) -> dict[str, object]:
         "widths": (out[0], 2 * out[1], 2 * out[2], 2 * out[3], out[4]),  # units concatenate halves
         "units": tuple(counts),
         "hidden": len(reduced),
-        "dilated": _dilated(parameters),
+        "dilated": _count_dilated(parameters),
     }
 
 
@@ -280,7 +280,7 @@ def convert(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
         KeyError: one is missing, or unknown.
     """
     state: dict[str, Tensor] = {}
-    depth = _dilated(parameters)
+    depth = _count_dilated(parameters)
     for key, value in parameters.items():
         if not _LOCAL.fullmatch(key) and not key.endswith("num_batches_tracked"):
             state[_rename(key, depth)] = value
@@ -296,7 +296,7 @@ def convert(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return state | batches_tracked(state)
 
 
-def _dilated(parameters: Mapping[str, Tensor]) -> int:
+def _count_dilated(parameters: Mapping[str, Tensor]) -> int:
     return sum(key.startswith(_DILATED) and key.endswith(".weight") for key in parameters)
 
 

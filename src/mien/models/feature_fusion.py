@@ -175,7 +175,7 @@ class FeatureFusion(Model):
         if pooling not in {"mean", "max"}:
             raise OptionError(f"unknown pooling {pooling}", advice="choose mean or max")
         self.pooling = pooling
-        self.encoders = nn.ModuleDict(_made(encoders or {}, modalities))
+        self.encoders = nn.ModuleDict(_make_encoders(encoders or {}, modalities))
         self.head = nn.Sequential(
             Dropout(dropout),
             nn.Linear(fused, hidden),
@@ -220,7 +220,7 @@ def concatenate(values: Mapping[str, Tensor]) -> Tensor:
     return torch.cat([values[name] for name in sorted(values, reverse=True)], dim=-1)
 
 
-def _made(
+def _make_encoders(
     encoders: Mapping[str, Encoder], modalities: Mapping[str, int]
 ) -> dict[str, SpectrogramCNN | InceptionI3d]:
     made = {}

@@ -199,7 +199,7 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 def _pad(maps: Tensor, kernel: Triple, stride: Triple) -> tuple[Tensor, Triple]:
-    """Maps with what must be padded explicitly, and what the operation itself can pad."""
+    """Pad maps where it must be explicit; return them and what the operation itself can pad."""
     pairs = [same_padding(*axis) for axis in zip(maps.shape[2:], kernel, stride, strict=True)]
     if all(before == behind for before, behind in pairs):
         return maps, (pairs[0][0], pairs[1][0], pairs[2][0])  # no copy
@@ -260,7 +260,7 @@ def _module(channels: int, layer: Layer) -> nn.Module:
 
 
 def _layers_of(parameters: Tensors) -> dict[str, Layer]:
-    """The layers that a checkpoint holds, the beginning of `I3D`, with its own widths."""
+    """Build the layers that a checkpoint holds, the beginning of `I3D`, with its own widths."""
     here = {key.split(".")[0] for key in parameters} - {"logits"}
     last = max(number for number, name in enumerate(I3D) if name in here)
     found: dict[str, Layer] = {}

@@ -93,7 +93,7 @@ class LinearProbe(Model):
         return self.fuse(self.describe(signals))
 
     def loss(self, prediction: Prediction, target: Tensor) -> Tensor:
-        """The criterion of the fused scores or, with ``experts``, of each head on what it has."""
+        """Compute the criterion of the fused scores or, with ``experts``, of each head alone."""
         if not self.experts or not isinstance(prediction, ProbePrediction):
             return super().loss(prediction, target)
         present = prediction.present

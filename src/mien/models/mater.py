@@ -62,7 +62,7 @@ from mien.models._task import Task
 from mien.signals import Signals
 
 
-class _SelfAttention(nn.Module):
+class _MaterAttention(nn.Module):
     """Equations 2 and 3, with the weights on request."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -89,14 +89,14 @@ class _SelfAttention(nn.Module):
         return self.out(seen.transpose(1, 2).flatten(2)), weights
 
 
-class _Layer(nn.Module):
+class _MaterLayer(nn.Module):
     """One encoder layer, normalised after each sublayer (figure 2a)."""
 
     def __init__(
         self, width: int, heads: int, feedforward: int, dropout: float, attention: bool
     ) -> None:
         super().__init__()
-        self.attention = _SelfAttention(width, heads) if attention else None
+        self.attention = _MaterAttention(width, heads) if attention else None
         self.norm1 = nn.LayerNorm(width) if attention else None
         self.linear1 = nn.Linear(width, feedforward)
         self.linear2 = nn.Linear(feedforward, width)
@@ -115,7 +115,9 @@ class _Layer(nn.Module):
 class _TransformerEncoder(nn.Module):
     """The encoder of one modality."""
 
-    def __init__(self, features: int, width: int, layers: list[_Layer], positions: bool) -> None:
+    def __init__(
+        self, features: int, width: int, layers: list[_MaterLayer], positions: bool
+    ) -> None:
         super().__init__()
         self.project = nn.Identity() if features == width else nn.Linear(features, width)
         self.layers = nn.ModuleList(layers)
@@ -177,8 +179,10 @@ class Mater(Branches):
         self.dropout = dropout
         self.maps = maps
 
-        def stack() -> list[_Layer]:
-            return [_Layer(width, heads, feedforward, dropout, attention) for _ in range(layers)]
+        def stack() -> list[_MaterLayer]:
+            return [
+                _MaterLayer(width, heads, feedforward, dropout, attention) for _ in range(layers)
+            ]
 
         self.encoders = nn.ModuleDict(
             {

@@ -264,7 +264,7 @@ class _TransformerFusion(SFAV):
             )
 
     def _attend(self, tracks: Tracks) -> dict[str, Tensor]:
-        """What the blocks give, by the modality that asks."""
+        """Return what the blocks give, by the modality that asks."""
         clean = {name: track.cleaned for name, track in tracks.items()}
         return {
             name: block(clean[name], clean[OTHER[name]], tracks[OTHER[name]].valid)

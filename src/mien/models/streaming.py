@@ -211,7 +211,7 @@ class _Window:
     def __init__(self, encoder: MMTE, decoder: AMMTD, batch: int, start: int) -> None:
         self.encoder, self.decoder, self.start, self.came = encoder, decoder, start, 0
         self.tcns = {name: tcn.start(batch) for name, tcn in encoder.fronts.items()}
-        self.stages = [_Stage(layer, encoder) for layer in encoder.stack]
+        self.stages = [_LayerStage(layer, encoder) for layer in encoder.stack]
         self.valid: list[Tensor] = []
         self.decoded = decoder.begin(batch)
         self.ready: list[tuple[int, Tensor]] = []
@@ -265,7 +265,7 @@ class _Window:
             self.ready.append((self.start + step, decoded))
 
 
-class _Stage:
+class _LayerStage:
     """One encoder layer: what came in, and how far it has got."""
 
     def __init__(self, layer: EncoderLayer, encoder: MMTE) -> None:

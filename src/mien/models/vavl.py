@@ -237,12 +237,12 @@ class Vavl(Branches):
             observed={m: r.observed for m, r in found.items()},
             pooled={m: r.extras["input"] for m, r in found.items()},
             reconstructed={
-                m: self.reconstructions[m](found[m].pooled) for m in self._rebuilt(found)
+                m: self.reconstructions[m](found[m].pooled) for m in self._list_rebuilt(found)
             },
             present={m: r.present for m, r in found.items()},
         )
 
-    def _rebuilt(self, found: Mapping[str, object]) -> list[str]:
+    def _list_rebuilt(self, found: Mapping[str, object]) -> list[str]:
         return [m for m in found if m in self.reconstructions]
 
     def loss_terms(self, prediction: Prediction, target: Tensor) -> dict[str, Tensor]:
@@ -260,7 +260,7 @@ class Vavl(Branches):
         """
         if not isinstance(prediction, VavlPrediction):
             raise OptionError("this is no prediction of VAVL")
-        terms = self.own_terms(prediction, target)
+        terms = self.compute_own_terms(prediction, target)
         for name, rebuilt in prediction.reconstructed.items():
             who = prediction.present[name]
             error = F.mse_loss(rebuilt[who], prediction.pooled[name][who])
@@ -371,5 +371,5 @@ class UnimodalConformer(Branches):
         """
         if not isinstance(prediction, BranchPrediction):
             raise OptionError("this is no prediction of the unimodal conformers")
-        terms = self.own_terms(prediction, target)
+        terms = self.compute_own_terms(prediction, target)
         return sum(terms.values(), start=0 * prediction.scores.sum())

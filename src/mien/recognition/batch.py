@@ -103,7 +103,7 @@ class Batch:
 
 
 def _bar(console: Console) -> Progress:
-    """A progress bar over recordings, with the seconds read of the present one."""
+    """Make a progress bar over recordings, with the seconds read of the present one."""
     return Progress(
         TextColumn("{task.completed}/{task.total} recordings"),
         BarColumn(),

@@ -52,7 +52,7 @@ class OutputFolder:
                 path=folder,
                 advice="choose another with --out",
             ) from error
-        self._names = self._remembered()
+        self._names = self._remember()
 
     def write(self, timeline: Timeline, recording: Path, formats: Sequence[str]) -> list[Path]:
         """Write one recording's timeline in each format.
@@ -82,7 +82,7 @@ class OutputFolder:
         write_table(summary, path)
         return path
 
-    def _remembered(self) -> dict[str, _Results]:
+    def _remember(self) -> dict[str, _Results]:
         path = self.folder / _INDEX
         try:
             return _NAMES.validate_json(path.read_bytes())
@@ -94,7 +94,7 @@ class OutputFolder:
             ) from error
 
     def _paths(self, recording: str, stem: str, formats: Sequence[str]) -> list[Path]:
-        """The files for a recording's results, remembered before anything is written."""
+        """Name the files for a recording's results, remembered before anything is written."""
         suffixes = [FORMATS[name].suffix for name in formats]
         number, name = 1, stem
         while not self._free(name, recording, suffixes):

@@ -16,9 +16,9 @@ from mien.recognition.scoring import learn_offset, score
 from mien.recognition.tables import build_timeline
 from mien.recognition.windows import Grid, Person, find_people, main_person
 from mien.registry import nearest
+from mien.standardisation import PersonOffset
 from mien.timeline import Timeline
 from mien.trained import DEFAULT_WINDOW_S, TrainedModel, load_model
-from mien.training.standardisation import PersonOffset
 
 DEFAULT_MODEL = "default"
 BASELINE_MODEL = "default_baseline"
@@ -184,7 +184,7 @@ class Recognizer(Closing):
             )
 
     def _files_of(self, path: Path) -> dict[str, Path]:
-        """The files of features of one recording; what is a template is filled in."""
+        """Name the files of features of one recording; what is a template is filled in."""
         return {
             name: path.parent / str(file).replace("{stem}", path.stem).replace("{name}", path.name)
             for name, file in self._files.items()

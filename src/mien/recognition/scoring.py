@@ -14,8 +14,8 @@ from mien.layers.time import grid_of
 from mien.models import Prediction
 from mien.recognition.windows import Grid, Person, cut_whole, cut_windows
 from mien.signals import Signals
+from mien.standardisation import PersonOffset
 from mien.trained import TrainedModel
-from mien.training.standardisation import PersonOffset
 
 BATCH = 16  # windows at once: larger ones are no faster and cost memory
 Scores = NDArray[np.float64]
@@ -115,7 +115,7 @@ def _average_frames(frames: Scores, hop: float, rows: NDArray[np.int64], grid: G
 
 
 def _values(trained: TrainedModel, prediction: Prediction) -> Scores:
-    """What a timeline says; NaN for frames that were not observed.
+    """Read what a timeline says; NaN for frames that were not observed.
 
     Raises:
         ModelFileError: the model answered with what is no number.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien import schema
 from mien._version import __version__
 from mien.features.reader import Observation
-from mien.metadata import PREDICTED, Dimension, Metadata, RecordingInfo, derived_from_labels
+from mien.metadata import PREDICTED, Dimension, Metadata, RecordingInfo, describe_derived
 from mien.recognition.windows import Grid, Person, average_faces
 from mien.schema import AUDIO, VIDEO
 from mien.timeline import Thumbnail, Timeline, readable_name
@@ -73,8 +73,8 @@ def describe(
         source = card.dimensions_source or PREDICTED
         for name, (low, high) in task.ranges.items():
             dimensions[name] = Dimension(source=source, low=low, high=high)
-    elif schema.derivable(labels):
-        dimensions = derived_from_labels()
+    elif schema.can_derive(labels):
+        dimensions = describe_derived()
     held = list(seen.files)
     held += [AUDIO] if seen.probe is not None and seen.probe.audio is not None else []
     held += [VIDEO] if seen.probe is not None and seen.probe.video is not None else []
@@ -110,7 +110,7 @@ def _table(
     person: Person,
     scores: NDArray[np.float64],
 ) -> pd.DataFrame:
-    """The rows of one person."""
+    """Summarise one person in rows."""
     rows = len(person.steps)
     table: dict[str, object] = {
         "file": readable_name(seen.path),
@@ -124,7 +124,7 @@ def _table(
     if metadata.labels:
         table |= _categories(metadata.labels, scores)
         columns = dict(zip(metadata.labels, scores.T, strict=True))
-        table |= schema.derived_dimensions(columns)
+        table |= schema.derive_dimensions(columns)
     else:
         table |= dict(zip(metadata.dimensions, scores.T, strict=True))
     if metadata.faces:

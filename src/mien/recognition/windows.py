@@ -145,7 +145,7 @@ def _voice_steps(seen: Observation, grid: Grid, count: int) -> Mask:
 
 
 def _file_steps(seen: Observation, grid: Grid, count: int) -> dict[str, Mask]:
-    """Steps in which a file of features has anything, by modality."""
+    """List steps in which a file of features has anything, by modality."""
     found = {}
     for modality, extractor in seen.extractors.items():
         if extractor.source == "file":

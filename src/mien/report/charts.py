@@ -9,14 +9,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from mien.report.elements import Element, element
-from mien.report.series import Floats, Series
+from mien.report.series import ChartSeries, Floats
 
 _WIDTH = 3000
 _HEIGHT = 1000
 _TICK_STEPS = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200)
 
 
-def draw_area(series: Series, tones: Sequence[str], *, label: str) -> Element:
+def draw_area(series: ChartSeries, tones: Sequence[str], *, label: str) -> Element:
     """Draw probabilities over time, the first label at the bottom; gaps stay empty.
 
     Args:
@@ -37,7 +37,7 @@ def draw_area(series: Series, tones: Sequence[str], *, label: str) -> Element:
 
 
 def draw_lines(
-    series: Series, tones: Mapping[str, str], scale: tuple[float, float], *, label: str
+    series: ChartSeries, tones: Mapping[str, str], scale: tuple[float, float], *, label: str
 ) -> Element:
     """Draw dimensions over time; gaps stay empty, values beyond the scale lie on its edge.
 
@@ -63,7 +63,7 @@ def draw_lines(
     return _picture(paths, label)
 
 
-def draw_presence(series: Series, present: Floats, *, label: str) -> Element:
+def draw_presence(series: ChartSeries, present: Floats, *, label: str) -> Element:
     """Draw a bar where something was there; lower where it was so for a part of the point only."""
     parts = []
     edges = np.flatnonzero(np.diff(present, prepend=np.nan, append=np.nan) != 0)
@@ -87,19 +87,19 @@ def _picture(content: Sequence[Element], label: str) -> Element:
     )
 
 
-def _across(series: Series, time: float) -> int:
+def _across(series: ChartSeries, time: float) -> int:
     return round(_WIDTH * time / series.duration)
 
 
-def _x(series: Series, stretch: slice) -> list[int]:
-    """The left edge, the middle of every point, and the right edge."""
+def _x(series: ChartSeries, stretch: slice) -> list[int]:
+    """Return the left edge, the middle of every point, and the right edge."""
     start, end = series.start[stretch], series.end[stretch]
     times = [start[0], *(start + end) / 2, end[-1]]
     return [_across(series, time) for time in times]
 
 
-def _line(series: Series, stretch: slice, depth: Floats) -> str:
-    """A path through the points of a stretch; depth is 0 at the top and 1 at the bottom."""
+def _line(series: ChartSeries, stretch: slice, depth: Floats) -> str:
+    """Draw a path through the points of a stretch; depth is 0 at the top and 1 at the bottom."""
     values = depth[stretch]
     x = _x(series, stretch)
     y = [round(_HEIGHT * value) for value in (values[0], *values, values[-1])]
@@ -109,7 +109,7 @@ def _line(series: Series, stretch: slice, depth: Floats) -> str:
     )
 
 
-def place_names(series: Series, tones: Mapping[str, str]) -> list[Element]:
+def place_names(series: ChartSeries, tones: Mapping[str, str]) -> list[Element]:
     """Write each label where its band is widest, if it is wide enough anywhere."""
     tops = np.cumsum(series.probabilities, axis=1)
     count = len(tops)

@@ -10,7 +10,7 @@ import numpy as np
 from mien import schema
 from mien.report import charts, words
 from mien.report.elements import Element, element, raw
-from mien.report.series import Floats, Series, gather
+from mien.report.series import ChartSeries, Floats, gather
 from mien.report.tones import LINES, choose_label_tones, choose_line_tones
 from mien.report.words import Row
 from mien.timeline import Dimension, Metadata, Thumbnail, Timeline
@@ -51,7 +51,7 @@ def draw_figure(row: Row, timeline: Timeline, limit: int) -> Element:
     )
 
 
-def _thumbnails(pictures: tuple[Thumbnail, ...], series: Series, who: str) -> Element | None:
+def _thumbnails(pictures: tuple[Thumbnail, ...], series: ChartSeries, who: str) -> Element | None:
     chosen: list[Thumbnail] = []
     reached = 0.0
     for picture in sorted(pictures, key=lambda picture: picture.time):
@@ -74,7 +74,7 @@ def _thumbnails(pictures: tuple[Thumbnail, ...], series: Series, who: str) -> El
     return element("div", *images, class_="plot pictures")
 
 
-def _label_row(row: Row, series: Series, metadata: Metadata, who: str) -> list[Element]:
+def _label_row(row: Row, series: ChartSeries, metadata: Metadata, who: str) -> list[Element]:
     label = f"Probabilities of {who} over time. {words.write_lead(row, metadata)}"
     tones = choose_label_tones(metadata.labels)
     columns = {name: schema.probability_column(name) for name in metadata.labels}
@@ -96,7 +96,7 @@ def _label_row(row: Row, series: Series, metadata: Metadata, who: str) -> list[E
 
 
 def _dimension_row(
-    row: Row, series: Series, dimension: Dimension, names: list[str], who: str
+    row: Row, series: ChartSeries, dimension: Dimension, names: list[str], who: str
 ) -> list[Element]:
     low, high = scale = _scale_of(dimension, [series.dimensions[name] for name in names])
     title = words.capitalize(words.join_names(names))
@@ -132,7 +132,7 @@ def _scale_of(dimension: Dimension, drawn: list[Floats]) -> tuple[float, float]:
     return (low, high) if high - low > 1e-9 else (low - 0.5, high + 0.5)
 
 
-def _beyond(series: Series, names: list[str], scale: tuple[float, float]) -> bool:
+def _beyond(series: ChartSeries, names: list[str], scale: tuple[float, float]) -> bool:
     values = np.concatenate([series.dimensions[name] for name in names])
     values = values[np.isfinite(values)]
     return bool((values < scale[0] - 1e-6).any() or (values > scale[1] + 1e-6).any())
@@ -165,7 +165,7 @@ def _entry(name: str, column: str, value: str, tone: str) -> Element:
     )
 
 
-def _presence_row(modality: str, row: Row, series: Series, metadata: Metadata) -> Element:
+def _presence_row(modality: str, row: Row, series: ChartSeries, metadata: Metadata) -> Element:
     title = words.capitalize(metadata.evidence(modality))
     absent = words.explain_absence(modality, metadata, metadata.recordings[row["file"]])
     total = absent or words.format_seconds(row[schema.seconds_column(modality)])
@@ -180,7 +180,7 @@ def _presence_row(modality: str, row: Row, series: Series, metadata: Metadata) -
     )
 
 
-def _axis(series: Series) -> Element:
+def _axis(series: ChartSeries) -> Element:
     ticks = charts.choose_ticks(series.duration)
     return element(
         "div",
@@ -198,7 +198,7 @@ def _axis(series: Series) -> Element:
     )
 
 
-def _merged_note(series: Series) -> Element | None:
+def _merged_note(series: ChartSeries) -> Element | None:
     if series.merged == 1:
         return None
     length = words.format_seconds(float(np.median(series.end - series.start)))
@@ -209,8 +209,8 @@ def _merged_note(series: Series) -> Element | None:
     return element("figcaption", text)
 
 
-def _data(series: Series, metadata: Metadata) -> str:
-    """The charts' numbers in thousandths by column, for the cursor."""
+def _data(series: ChartSeries, metadata: Metadata) -> str:
+    """List the charts' numbers in thousandths by column, for the cursor."""
     columns = map(schema.probability_column, metadata.labels)
     values = dict(zip(columns, series.probabilities.T, strict=True))
     values |= series.dimensions | series.present

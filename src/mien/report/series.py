@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Series:
+class ChartSeries:
     """What is drawn of one person.
 
     Attributes:
@@ -52,7 +52,7 @@ class Series:
             yield slice(first, last + 1)
 
 
-def gather(rows: pd.DataFrame, metadata: Metadata, *, duration: float, limit: int) -> Series:
+def gather(rows: pd.DataFrame, metadata: Metadata, *, duration: float, limit: int) -> ChartSeries:
     """Put the rows of one person on a grid of at most ``limit`` points.
 
     Args:
@@ -82,7 +82,7 @@ def gather(rows: pd.DataFrame, metadata: Metadata, *, duration: float, limit: in
         return fractions
 
     modalities = list(metadata.modalities)
-    return Series(
+    return ChartSeries(
         duration=duration,
         start=start,
         end=end,

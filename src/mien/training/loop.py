@@ -24,7 +24,6 @@ from torch import Tensor
 from mien.datasets import Example
 from mien.errors import OptionError
 from mien.formats import write_text
-from mien.layers.losses import criterion
 from mien.missing import Operation
 from mien.models import Model
 from mien.training.batches import collate, iterate_batches, mix_seeds
@@ -113,7 +112,7 @@ def train(model: Model, plan: Plan, fabric: Fabric | None = None) -> TrainingRes
 def set_criterion(model: Model, training: Training) -> None:
     """Give a model the loss that the settings name; it keeps its own where they name none."""
     if training.criterion is not None:
-        model.criterion = criterion(**training.criterion.model_dump(exclude_defaults=True))
+        model.criterion = training.criterion.build()
 
 
 class _TrainingRun:

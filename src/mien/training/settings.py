@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
+from mien.errors import OptionError
+from mien.layers.losses import Criterion, criterion
 from mien.settings import Settings
 
 Positive = Annotated[float, Field(gt=0)]
@@ -52,17 +54,32 @@ class ScheduleSettings(Settings):
 
 
 class CriterionSettings(Settings):
-    """A loss by name; see `mien.layers.losses.criterion`.
+    """A loss by name, with its own options; see `mien.layers.losses.register_criterion`.
 
     Attributes:
-        name: ``cross_entropy``, ``ccc``, ``squared_error`` or ``absolute_error``.
+        name: a key of `mien.layers.losses.CRITERIA`, as ``cross_entropy``, ``ccc``,
+            ``squared_error`` or ``absolute_error``.
         over: what is one series to ``ccc``: each ``sequence``, the ``batch`` or ``everything``.
         label_smoothing: of cross-entropy.
     """
 
-    name: Literal["cross_entropy", "ccc", "squared_error", "absolute_error"]
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str
     over: Literal["sequence", "batch", "everything"] | None = None
     label_smoothing: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _check(self) -> CriterionSettings:
+        try:
+            self.build()
+        except OptionError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def build(self) -> Criterion:
+        """Build the loss, with the options that differ from these settings' defaults."""
+        return criterion(**self.model_dump(exclude_defaults=True))
 
 
 class Training(Settings):

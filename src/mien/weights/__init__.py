@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mien.errors import OptionError, WeightError
-from mien.weights.cache import cache_folder, how_to_get, is_kept, keep, offline
+from mien.weights.cache import cache_folder, how_to_get, is_cached, keep, offline
 from mien.weights.fetch import sha256_of
 from mien.weights.registry import PUBLISHED, TrainedFile, WeightFile, Wheel, trained
 
@@ -24,7 +24,7 @@ __all__ = [
     "WeightStatus",
     "Wheel",
     "cache_folder",
-    "known_digest",
+    "find_digest",
     "load",
     "locate",
     "names",
@@ -75,8 +75,8 @@ def locate(name: str) -> Path:
     """
     if name in PUBLISHED:
         entry = PUBLISHED[name]
-        return cache_folder() / entry.file if is_kept(entry) else keep(entry)
-    return _verified(_trained_file(name))
+        return cache_folder() / entry.file if is_cached(entry) else keep(entry)
+    return _verify(_trained_file(name))
 
 
 def load(name: str) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ def load(name: str) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def known_digest(name: str) -> str:
+def find_digest(name: str) -> str:
     """Look up the SHA-256 of a file as it was published; nothing is fetched or read.
 
     Raises:
@@ -117,7 +117,7 @@ def _trained_file(name: str) -> TrainedFile:
     return known[name]
 
 
-def _verified(entry: TrainedFile) -> Path:
+def _verify(entry: TrainedFile) -> Path:
     if not entry.path.is_file():
         raise WeightError("the weights are not there", path=entry.path, advice="install mien again")
     if sha256_of(entry.path) != entry.sha256:
@@ -131,7 +131,7 @@ def _verified(entry: TrainedFile) -> Path:
 
 def _published_status(entry: WeightFile) -> WeightStatus:
     path = cache_folder() / entry.file
-    verified = is_kept(entry)
+    verified = is_cached(entry)
     return WeightStatus(
         name=entry.name,
         what=entry.what,

@@ -20,7 +20,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with safe_open(path, framework="pt") as archive:
             return dict(archive.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _explain_damage(path, error) from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -33,10 +33,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as archive:
             return {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
+        raise _explain_damage(path, error) from error
 
 
-def _damaged(path: Path, error: Exception) -> ModelFileError:
+def _explain_damage(path: Path, error: Exception) -> ModelFileError:
     return ModelFileError(
         f"is no safetensors file, or is damaged or cut short ({error})",
         path=path,

@@ -34,7 +34,7 @@ def offline() -> bool:
     return os.environ.get("MIEN_OFFLINE", "0") not in ("", "0")
 
 
-def is_kept(entry: WeightFile) -> bool:
+def is_cached(entry: WeightFile) -> bool:
     """Whether the cache holds this file, verified by its record."""
     path = cache_folder() / entry.file
     try:
@@ -66,7 +66,7 @@ def keep(entry: WeightFile) -> Path:
     try:
         with _workshop(folder, entry.name) as workshop:
             published = fetch(entry, workshop)
-            _put(entry, _converted(entry, published), path)
+            _put(entry, _convert(entry, published), path)
     except OSError as error:
         raise WeightError(
             f"the weights cannot be kept ({error.strerror or error})",
@@ -96,7 +96,7 @@ def _workshop(folder: Path, name: str) -> Iterator[Path]:
         shutil.rmtree(workshop, ignore_errors=True)
 
 
-def _converted(entry: WeightFile, published: Path) -> Path:
+def _convert(entry: WeightFile, published: Path) -> Path:
     if entry.conversion == "none":
         return published
     kept = published.with_name("kept")

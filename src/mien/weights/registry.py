@@ -162,7 +162,7 @@ def trained() -> dict[str, TrainedFile]:
         return {}
     try:
         rows = json.loads(index.read_text(encoding="utf-8"))
-        entries = [_trained_entry(row) for row in rows]
+        entries = [_parse_trained(row) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightError(
             f"the list of trained weights cannot be read ({error!r})",
@@ -172,7 +172,7 @@ def trained() -> dict[str, TrainedFile]:
     return {entry.name: entry for entry in entries}
 
 
-def _trained_entry(row: dict[str, str]) -> TrainedFile:
+def _parse_trained(row: dict[str, str]) -> TrainedFile:
     for key in ("file", "card"):
         if Path(row[key]).name != row[key]:
             raise ValueError(f"{key} must be a plain file name, got {row[key]!r}")

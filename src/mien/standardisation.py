@@ -54,15 +54,15 @@ class Standardisation:
         return cls(mean, deviation, basis)
 
     @classmethod
-    def unpacked(cls, tensors: Mapping[str, Tensor]) -> Standardisation:
-        """Rebuild it from the tensors of `packed`."""
+    def unpack(cls, tensors: Mapping[str, Tensor]) -> Standardisation:
+        """Rebuild it from the tensors of `pack`."""
         parts: dict[str, dict[str, Tensor]] = {"mean": {}, "deviation": {}, "basis": {}}
         for key, value in tensors.items():
             kind, name = key.split(".", 1)
             parts[kind][name] = value
         return cls(**parts)
 
-    def packed(self) -> dict[str, Tensor]:
+    def pack(self) -> dict[str, Tensor]:
         """Return all tensors under names of their own."""
         kinds = {"mean": self.mean, "deviation": self.deviation, "basis": self.basis}
         return {f"{k}.{n}": t.contiguous() for k, by in kinds.items() for n, t in by.items()}

@@ -3,7 +3,7 @@ import torch
 
 from mien.datasets import Example
 from mien.signals import Sequence, Signals
-from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
+from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
 
 
 def example(person, values, valid=None, clip="c"):
@@ -34,7 +34,7 @@ def test_packed_and_unpacked_is_the_same_with_components_too():
     torch.manual_seed(0)
     examples = [example("a", torch.randn(40, 6) @ torch.randn(6, 6))]
     standard = Standardisation.fit(examples, components=2)
-    again = Standardisation.unpacked(standard.packed())
+    again = Standardisation.unpack(standard.pack())
     one, other = (s.apply(examples)[0].signals["audio"].values for s in (standard, again))
     assert one.shape == (1, 40, 2)
     assert torch.equal(one, other)
