@@ -11,7 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from mien.datasets import Places, Unreadable
-from mien.errors import InputError, OptionError, OutputError
+from mien.errors import InputError, OptionError
 from mien.experiments.comparisons import concat_tests, run_comparisons
 from mien.experiments.data import forget_data, resolve_data
 from mien.experiments.experiment import Experiment
@@ -31,7 +31,7 @@ from mien.experiments.runner import (
 )
 from mien.experiments.runs import RunSpec, measure_overlap
 from mien.experiments.tables import summarise_runs, write_page
-from mien.formats import write_text
+from mien.formats import make_folder, write_text
 from mien.plugins import load_plugins
 from mien.trained import SUFFIX
 
@@ -239,7 +239,7 @@ class _ExperimentJob:
 
     def finish(self) -> Report:
         """Run everything and write everything."""
-        self._prepare_folder()
+        make_folder(self.folder, "choose another with --out")  # before hours are spent
         forget_data()
         console = self.run.get("console") or Console(quiet=True)
         experiment = self.experiment = self.experiment.resolve(self.places)
@@ -270,17 +270,6 @@ class _ExperimentJob:
         table = summarise_runs(experiment, results)
         files += self._write(finished, results, table, planned=len(runs))
         return Report(files, failures, table, skipped)
-
-    def _prepare_folder(self) -> None:
-        """Make the folder for results before hours are spent."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot be used as a folder for results ({error.strerror})",
-                path=self.folder,
-                advice="choose another with --out",
-            ) from error
 
     def _save_model(self, runs: Sequence[RunSpec], results: pd.DataFrame) -> Path:
         assert self.model_file is not None
