@@ -7,6 +7,7 @@ modules are imported at the first look-up, so importing a registry is cheap.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -59,7 +60,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
                 advice="choose another name",
             )
         self._entries[name] = entry
-        self._origins[name] = _ORIGIN.get()
+        self._origins[name] = _find_origin()
 
     def origin(self, name: str) -> str:
         """Where an entry comes from: a plugin file or a distribution; empty for mien itself."""
@@ -129,6 +130,18 @@ def registering_from(origin: str) -> Iterator[None]:
         yield
     finally:
         _ORIGIN.reset(token)
+
+
+def _find_origin() -> str:
+    """Tell where what is being registered comes from.
+
+    A plugin may be what imports a module of mien first, which then registers its own entries: they
+    are mien's. The module that is being run tells.
+    """
+    frame = sys._getframe(2)
+    while frame.f_code.co_name != "<module>" and frame.f_back is not None:
+        frame = frame.f_back
+    return "" if str(frame.f_globals.get("__name__")).startswith("mien.") else _ORIGIN.get()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from experiments.conftest import MOODS, read_rows, write_rows, write_study
 from mien.cli import app
 from mien.datasets.manifest import ManifestDataSet
 from mien.errors import DamagedError, FormatError, InputError, OptionError
-from mien.experiments import execution
+from mien.experiments import execution, runner
 from mien.experiments.final import fit_temperature
 from mien.experiments.runs import RunFolder
 from mien.models import Task
@@ -169,6 +169,15 @@ def test_what_a_run_skips_is_told_when_it_is_measured_too(study, monkeypatch):
     assert "is broken; mend it" in told.output
     told = invoke("evaluate", run, "--strict")
     assert isinstance(told.exception, DamagedError)
+
+
+def test_a_run_that_is_not_done_is_never_passed_over(study, monkeypatch):
+    """As where data changes while another process trains on it."""
+    monkeypatch.setattr(runner, "attempt", lambda *_: None)
+    told = invoke("train", study, "--label", "mood", "--folds", 2, "--workers", 1)
+    assert told.exit_code == 1
+    assert "changed while it was trained; train again" in told.output
+    assert "2 runs came to nothing" in told.output
 
 
 def test_force_trains_again(trained, monkeypatch):

@@ -197,6 +197,28 @@ def run_all(
     return failures
 
 
+def find_undone(
+    runs: Sequence[RunSpec], failures: Sequence[Failure], console: Console
+) -> list[Failure]:
+    """Find runs that are not done though nothing went wrong: what they are made of has changed.
+
+    Args:
+        runs: that were executed.
+        failures: of which it is known already that they came to nothing.
+        console: each is named there.
+    """
+    known = {failure.run.folder.path for failure in failures}
+    undone = []
+    for run in runs:
+        state = run.inspect()
+        if state.done or run.folder.path in known:
+            continue
+        changed = ", ".join(state.changes) or "what it is made of"
+        undone.append(Failure(run, f"{changed} changed while it was trained; train again"))
+        console.print(f"{run.folder.path}: {undone[-1].error}", markup=False, style="red")
+    return undone
+
+
 def _tell_changes(states: Iterable[RunState], console: Console) -> None:
     """Say why runs that have results are trained again."""
     reasons = Counter(", ".join(state.changes) for state in states if state.changes)
