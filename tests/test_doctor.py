@@ -1,8 +1,16 @@
+import hashlib
+import json
+
 import pytest
 from typer.testing import CliRunner
 
+import mien
 from mien import __version__, weights
 from mien.cli import app, main
+from mien.features.extractor import create_extractor
+from mien.weights import registry
+
+MOODS = mien.Task("categories", ("glad", "glum"))
 
 
 def doctor(*arguments: str):
@@ -16,8 +24,7 @@ def test_everything_here_is_a_clean_bill():
     assert f"mien {__version__}" in done.output
     assert "device: " in done.output
     for name in weights.names():
-        (line,) = [line for line in done.output.splitlines() if line.strip().startswith(f"{name} ")]
-        assert "verified" in line
+        assert "verified" in line_of(name, done.output)
 
 
 def test_what_is_missing_is_named_with_how_to_get_it(tmp_path, monkeypatch):
@@ -28,6 +35,42 @@ def test_what_is_missing_is_named_with_how_to_get_it(tmp_path, monkeypatch):
     assert "missing" in done.output
     assert "mien doctor --fetch" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """A trained model as if it came with mien, and its file."""
+    extractor = create_extractor("mfcc")
+    sizes = {"audio": extractor.shape[0]}
+    model = mien.create_model("linear_probe", task=MOODS, modalities=sizes).eval()
+    path = tmp_path / "moods.safetensors"
+    mien.TrainedModel("linear_probe", model, {"audio": extractor.spec()}).save(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    entry = {"name": "moods", "file": path.name, "sha256": digest, "licence": "mine", "card": "-"}
+    (tmp_path / "index.json").write_text(json.dumps([entry]))
+    monkeypatch.setattr(registry, "TRAINED", tmp_path)
+    return path
+
+
+def line_of(name: str, output: str) -> str:
+    (line,) = [line for line in output.splitlines() if line.strip().startswith(f"{name} ")]
+    return line
+
+
+def test_a_trained_model_is_listed_as_such_with_what_it_answers(shipped):
+    output = doctor().output
+    assert output.index("trained models") < output.index("moods")
+    line = line_of("moods", output)
+    assert "verified" in line
+    assert "glad, glum per clip; mine" in line
+
+
+def test_a_trained_model_that_was_changed_is_damaged(shipped):
+    shipped.write_bytes(shipped.read_bytes() + b"x")
+    done = doctor()
+    assert done.exit_code == 1
+    assert "DAMAGED" in line_of("moods", done.output)
+    assert "install mien again" in done.output
 
 
 def test_fetching_offline_says_why_it_cannot(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Every command and example of the README does what it says."""
 
+import importlib
 import re
 import shlex
 import shutil
@@ -14,6 +15,14 @@ from typer.testing import CliRunner
 
 import mien
 from mien.cli import app
+from mien.datasets import DATASETS
+from mien.evaluation import METRICS
+from mien.evaluation.protocols import PROTOCOLS
+from mien.features.extractor import EXTRACTORS
+from mien.formats import FORMATS
+from mien.layers.losses import CRITERIA
+from mien.missing import OPERATIONS
+from mien.models import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,9 +49,7 @@ def commands(*sections: str) -> list[str]:
 MINE = commands("Train on your own recordings", "Your own model, in one file")
 LABORATORY = commands("The laboratory")
 FRONT = commands("mien")
-INLINE = [
-    line for line in re.findall(r"`(mien [^`]+)`", README) if not line.endswith(("…", "NAME"))
-]
+INLINE = [line for line in re.findall(r"`(mien [^`]+)`", README) if len(line.split()) > 2]
 TABLE = blocks("csv")[0]
 PYTHON = blocks("python")
 PLUGIN = next(block for block in PYTHON if block.startswith("# my_model.py"))
@@ -56,6 +63,12 @@ protocols: [{name: without_each}]
 training: {epochs: 1, select: ccc}
 models: [{model: linear_probe}, {model: mmte_fc, options: {width: 8, hidden: 8, positions: 30}}]
 """
+GROUPS = {
+    registry.group
+    for registry in (
+        MODELS, EXTRACTORS, DATASETS, PROTOCOLS, OPERATIONS, METRICS, FORMATS, CRITERIA
+    )
+}  # fmt: skip
 TINY = {
     "--model mater": " --option layers=1 --option heads=2",
     "mien train ": " --epochs 1 --workers 1",
@@ -219,9 +232,35 @@ def test_make_knows_the_targets_that_the_readme_names():
 
 
 def test_what_the_readme_links_to_is_there():
-    links = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    links = re.findall(
+        r"\[[^][]+\]\((?!http)([^)#]+)\)", re.sub(r"^```.*?^```$", "", README, flags=re.M | re.S)
+    )
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def find_name(dotted: str) -> object:
+    """What a dotted name stands for, modules imported on the way."""
+    found: object = mien
+    for number, part in enumerate(dotted.split(".")[1:], 2):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(dotted.split(".")[:number]))
+        found = getattr(found, part)
+    return found
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_what_is_named_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    names = {*re.findall(r"(?<![\w./\"-])mien(?:\.[A-Za-z_]\w*)+", text)}
+    assert len(names) > 5
+    for name in names - GROUPS:
+        assert find_name(name) is not None
+    if page == "CONTRIBUTING.md":
+        assert {*re.findall(r"`(mien\.\w+)` \|", text)} == GROUPS
+        files = re.findall(r"`([\w/]+\.(?:py|yaml))`", text)
+        roots = (ROOT, ROOT / "src" / "mien")
+        assert [f for f in files if not any((root / f).exists() for root in roots)] == []
 
 
 FIGURES = {

@@ -31,23 +31,23 @@ _PLACE = re.compile(r"\{(±?)([^{}]+)\}")
 
 
 @cache
-def table(name: str) -> pd.DataFrame:
+def read_table(name: str) -> pd.DataFrame:
     """Read a table of results."""
     return pd.read_csv(RESULTS / f"{name}.csv")
 
 
-def number(place: str, *, spread: bool) -> str:
-    """Look up the number at a place, as text.
+def format_number(place: str, *, spread: bool) -> str:
+    """Format the number at a place.
 
     Raises:
         SystemExit: no row, or more than one, is at that place.
     """
     if place == MEDIAN:
-        return f"{error_of_the_median():.3f}"
+        return f"{measure_median():.3f}"
     if place.startswith("p|"):
-        return adjusted_p(*place.split("|")[1:])
+        return format_p(*place.split("|")[1:])
     name, model, treatment, condition, metric, *which = place.split("|")
-    rows = table(name)
+    rows = read_table(name)
     chosen = rows[
         (rows["model"] == model)
         & (rows["treatment"] == treatment)
@@ -66,15 +66,15 @@ def number(place: str, *, spread: bool) -> str:
     return f"{mean:.3f} ± {deviation:.3f}" if spread else f"{mean:.3f}"
 
 
-def adjusted_p(
+def format_p(
     name: str, by: str, metric: str, condition: str, within: str, one: str, level: str = ""
 ) -> str:
-    """Holm's p of one test, as text.
+    """Format Holm's p of one test.
 
     Raises:
         SystemExit: no test, or more than one, is at that place.
     """
-    rows = table(f"{name}_tests")
+    rows = read_table(f"{name}_tests")
     other = "model" if by == "treatment" else "treatment"
     chosen = rows[
         (rows["by"] == by)
@@ -92,23 +92,23 @@ def adjusted_p(
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def error_of_the_median() -> float:
-    """Mean absolute error on MMMO's test part of always saying the median of its training part."""
-    source = MfnSequences(corpus="mmmo")
-    examples = source.examples(Places(DATA, RESULTS))
-    train, _, test = source.split(examples)[0].divide(examples)
+def measure_median() -> float:
+    """Measure the mean absolute error on MMMO of always saying the training part's median."""
+    dataset = MfnSequences(corpus="mmmo")
+    examples = dataset.examples(Places(DATA, RESULTS))
+    train, _, test = dataset.split(examples)[0].divide(examples)
     middle = torch.stack([example.target for example in train]).quantile(0.5)
     return float((torch.stack([example.target for example in test]) - middle).abs().mean())
 
 
-def filled(text: str) -> str:
-    """Fill the template in with its numbers."""
-    return _PLACE.sub(lambda found: number(found[2], spread=bool(found[1])), text)
+def fill(text: str) -> str:
+    """Fill numbers into the template."""
+    return _PLACE.sub(lambda found: format_number(found[2], spread=bool(found[1])), text)
 
 
 def main() -> None:
     """Write the page."""
-    write_text(RESULTS / "README.md", filled(TEMPLATE.read_text(encoding="utf-8")))
+    write_text(RESULTS / "README.md", fill(TEMPLATE.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from mien.weights.archive import read_metadata, read_tensors
 
 FORMAT = 1
 DEFAULT_WINDOW_S = 3.0
+RUN_MODEL = "model.safetensors"  # in the folder of a run
 Offset = Literal["none", "person"]
 
 _KEY = "mien"

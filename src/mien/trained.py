@@ -23,6 +23,7 @@ from mien.features.extractor import Extractor, load_extractor
 from mien.layers.time import grid_of
 from mien.model_file import (
     DEFAULT_WINDOW_S,
+    RUN_MODEL,
     Header,
     Offset,
     check_fit,
@@ -235,8 +236,15 @@ class TrainedModel:
 
 
 def list_trained() -> tuple[str, ...]:
-    """Return the names of the trained models that come with mien."""
-    return tuple(n for n, file in weights.trained().items() if is_trained_model(file.path))
+    """Return the names of the trained models that come with mien; a damaged file still has one."""
+    return tuple(name for name, file in weights.trained().items() if _holds_model(file.path))
+
+
+def _holds_model(path: Path) -> bool:
+    try:
+        return is_trained_model(path)
+    except ModelFileError:
+        return True
 
 
 def load_model(name_or_path: str | Path) -> TrainedModel:
@@ -290,6 +298,9 @@ def read_card(name_or_path: str | Path) -> dict[str, Any]:
 def find_model(name_or_path: str | Path) -> Path:
     """Return the file of a trained model by name or path; a shipped one is verified by its hash.
 
+    Args:
+        name_or_path: one of `list_trained`, a file, or the folder of a finished run.
+
     Raises:
         OptionError: no trained model has that name.
         InputError: there is no such file.
@@ -298,8 +309,9 @@ def find_model(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and text in list_trained():
         return weights.locate(text)
     path = Path(name_or_path)
-    if path.is_file():
-        return path
+    for file in (path, path / RUN_MODEL):
+        if file.is_file():
+            return file
     if isinstance(name_or_path, Path) or path.suffix or len(path.parts) > 1:
         problem = "is a folder" if path.is_dir() else "is not there"
         raise InputError(problem, path=path, advice="give the file that `mien train … --out` wrote")

@@ -113,7 +113,7 @@ def test_whole_numbers_are_not_guessed_at(folder):
         ("path,", "file,", "has no column path"),
         (",mood", ",feeling", "has no column mood, only path, person, feeling"),
         ("clips/c.wav", "clips/x.wav", "row 4, column path: there is no file 'clips/x.wav'"),
-        ("clips/c.wav", "", "row 4, column path: there is no file ''"),
+        ("clips/c.wav", "", "row 4, column path: no file is named; name the recording or a file"),
         ("ben", " ", "row 3, column person: nobody is named"),
         ("cleo", "unknown", "row 4, column person: 'unknown' says not who it is"),
         ("cleo", "Anna", "row 4, column person: 'Anna' and 'anna' of row 2 differ only in case"),
@@ -417,6 +417,31 @@ def test_recordings_and_files_of_features_together(folder):
         {k: v for k, v in data.model_dump().items() if k != "name"}
     )
     assert again.resolve().extractors() == data.resolve().extractors()
+
+
+def test_what_is_asked_is_computed_though_there_are_files_of_it(folder):
+    features(folder, "h.csv")
+    rows = MOODS.splitlines()
+    table = write(
+        folder, "\n".join([rows[0] + ",audio_features", *(r + ",h.csv" for r in rows[1:])])
+    )
+    data = ManifestDataSet(path=table, label="mood", features={"audio": "mfcc"}).resolve()
+    examples = data.examples(Places(folder, folder / "cache"))
+    assert len(examples) == 4
+    assert examples[0].signals["audio"].values.shape[-1] == data.extractors()["audio"].shape[0]
+
+
+def test_a_recording_in_which_nothing_was_observed_is_told(folder):
+    table = heart(folder)
+    write(folder, "time,x,y\n0,,\n0.5,,\n1,,\n", "d.csv")
+    examples = (
+        ManifestDataSet(path=table, label="mood")
+        .resolve()
+        .examples(Places(folder, folder / "cache"))
+    )
+    assert len(examples) == 3
+    assert [path.name for path in examples.unobserved] == ["d.csv"]
+    assert not examples.unreadable
 
 
 def test_recordings_are_read_from_their_stretch_and_channel(folder):

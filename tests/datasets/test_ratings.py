@@ -153,3 +153,12 @@ def test_all_ratings_have_the_dimensions_that_are_asked(study, tmp_path):
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(FormatError, match=r"row 4, column ratings: c\.csv has no column joy"):
         read_manifest(study)
+
+
+def test_a_label_that_a_trained_model_has_not_is_named(study):
+    asked = {"labels": ("joy", "pain"), "ranges": {"joy": (-1, 1), "pain": (0, 1)}}
+    assert read_manifest(study, ("joy",), **asked).task.names == ("joy", "pain")
+    with pytest.raises(
+        FormatError, match="joi is none of the model's dimensions; did you mean joy"
+    ):
+        read_manifest(study, ("joi",), **asked)

@@ -2,6 +2,7 @@ import re
 
 import pytest
 
+from mien.datasets import Places
 from mien.errors import FormatError, InputError, OptionError
 from mien.experiments.loading import (
     list_experiments,
@@ -118,10 +119,24 @@ def test_one_protocol_is_measured_once(tmp_path):
 
 
 def test_operations_are_checked_when_they_are_read(tmp_path):
-    named = "{name: burst, options: {modality: smell, seconds: 1}}"
+    named = "{name: burst, options: {modality: audio, second: 1}}"
     wrong = GOOD + f"treatments: [{{label: x, operation: {named}}}]\n"
-    with pytest.raises(FormatError, match="smell"):
+    with pytest.raises(FormatError, match="did you mean seconds"):
         load_experiment(write(tmp_path, wrong))
+
+
+@pytest.mark.parametrize(
+    "treatment",
+    [
+        "{label: x, operation: {name: burst, options: {modality: adio, seconds: 1}}}",
+        "{label: x, operation: {name: withhold_per_sample, options: {probabilities: {adio: 1}}}}",
+        "{label: x, unpaired: {both: 0.5, adio: 0.5}}",
+    ],
+)
+def test_a_treatment_of_a_modality_that_the_data_has_not_is_refused(tmp_path, treatment):
+    experiment = load_experiment(write(tmp_path, GOOD + f"treatments: [{treatment}]\n"))
+    with pytest.raises(OptionError, match="'adio', which the data has not; did you mean audio"):
+        experiment.resolve(Places(tmp_path, tmp_path))
 
 
 def test_shipped_experiments_are_found_by_name():

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 import mien
 from experiments.conftest import MOODS, read_rows, write_rows, write_study
 from mien.cli import app
-from mien.errors import FormatError, InputError, OptionError
+from mien.datasets.manifest import ManifestDataSet
+from mien.errors import DamagedError, FormatError, InputError, OptionError
 from mien.experiments import execution
 from mien.experiments.final import fit_temperature
 from mien.experiments.runs import RunFolder
@@ -149,6 +150,25 @@ def test_changed_labels_train_again_and_say_so(study, tmp_path):
     assert told.exit_code == 0, told.output
     assert "2 runs: labels changed since they were trained; trained again" in told.output
     assert not mien.evaluate("runs/study/linear_probe/none/fold0-seed0").table.equals(first)
+
+
+def test_what_a_run_skips_is_told_when_it_is_measured_too(study, monkeypatch):
+    read = ManifestDataSet._read_clip
+
+    def read_all_but_one(self, clip, source):
+        if clip.person == "study/anna" and clip.label == "tense":
+            raise DamagedError("is broken", path=clip.main_file, advice="mend it")
+        return read(self, clip, source)
+
+    monkeypatch.setattr(ManifestDataSet, "_read_clip", read_all_but_one)
+    arguments = ("train", study, "--label", "mood", "--folds", 2, "--epochs", 1, "--workers", 1)
+    assert invoke(*arguments).exit_code == 1
+    run = "runs/study/linear_probe/none/fold0-seed0"
+    told = invoke("evaluate", run)
+    assert told.exit_code == 1
+    assert "is broken; mend it" in told.output
+    told = invoke("evaluate", run, "--strict")
+    assert isinstance(told.exception, DamagedError)
 
 
 def test_force_trains_again(trained, monkeypatch):

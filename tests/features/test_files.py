@@ -121,10 +121,10 @@ def test_another_hop_takes_the_nearest_row(tmp_path):
 @pytest.mark.parametrize(
     ("times", "problem"),
     [
-        ([0.0, 0.2, 0.1], "row 3: the time 0.1 s does not come after 0.2 s"),
-        ([0.0, 0.1, 0.1], "row 3"),
+        ([0.0, 0.2, 0.1], "row 4: the time 0.1 s does not come after 0.2 s"),
+        ([0.0, 0.1, 0.1], "row 4: "),
         ([-1.0, 0.1, 0.2], "must not be negative"),
-        ([0.0, 0.1, float("nan")], "row 3, column time"),
+        ([0.0, 0.1, float("nan")], "row 4, column time"),
         ([0.0, 0.001, 1e9], "in seconds"),
     ],
 )
@@ -140,13 +140,28 @@ def test_an_empty_row_is_not_observed_and_a_row_half_empty_is_refused(tmp_path):
     path = table(tmp_path / "a.csv", [0, 0.1, 0.2], x=[1, nothing, 3], y=[1, nothing, 3])
     assert read(path).valid.tolist() == [True, False, True]
     path = table(tmp_path / "b.csv", [0, 0.1, 0.2], x=[1, 2, 3], y=[1, nothing, 3])
-    with pytest.raises(FormatError, match="row 2, column y is empty"):
+    with pytest.raises(FormatError, match="row 3, column y is empty"):
         read(path)
+
+
+def test_rows_are_counted_before_the_face_is_chosen(tmp_path):
+    path = write(tmp_path, OPENFACE.replace("0.4, 1.8", "0.4, much"))
+    with pytest.raises(FormatError, match="row 6, column AU01_r: 'much'"):
+        read(path)
+
+
+def test_an_array_that_is_nearly_one_that_is_read_is_not_passed_over(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, values=np.ones((4, 2)), times=np.arange(4) / 2, hop=1.0)
+    with pytest.raises(FormatError, match="holds times, which nothing reads; did you mean time"):
+        read(path)
+    np.savez(path, values=np.ones((4, 2)), hop=1.0, software=np.array("mine"))
+    assert read(path).hop == 1.0
 
 
 def test_a_word_among_numbers_is_named(tmp_path):
     path = table(tmp_path / "a.csv", [0, 0.1], x=[1, "loud"])
-    with pytest.raises(FormatError, match="row 2, column x: 'loud'"):
+    with pytest.raises(FormatError, match="row 3, column x: 'loud'"):
         read(path)
 
 

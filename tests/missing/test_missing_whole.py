@@ -156,7 +156,7 @@ def test_unpaired_samples_keep_their_half():
     ("shares", "message"),
     [
         ({"both": 0.5}, "add up to 0.5"),
-        ({"both": 0.5, "smell": 0.5}, "names smell"),
+        ({"both": 0.5, "": 0.5}, "names ''"),
         ({"both": 1.5, "audio": -0.5}, "both is 1.5"),
     ],
 )

@@ -151,6 +151,7 @@ class Reading:
             label = "emotion" if "emotion" in self.columns else ()
         columns = (label,) if isinstance(label, str) else label
         if columns and not {*columns} & {*self.columns} and "ratings" in self.columns:
+            self._check_dimensions(columns)
             columns = label = ()  # dimensions of the ratings
         if not columns:
             advice = "name the column of the labels, or give files of ratings per frame"
@@ -163,6 +164,16 @@ class Reading:
                 advice="fill in what is known, or ask for another column",
             )
         return label
+
+    def _check_dimensions(self, asked: tuple[str, ...]) -> None:
+        """Check columns of ratings against the dimensions of a trained model, if there is one."""
+        for name in asked if self.asked.labels else ():
+            if name not in self.asked.labels:
+                raise FormatError(
+                    f"has no column {name}, and {name} is none of the model's dimensions",
+                    path=self.path,
+                    advice=nearest(name, self.asked.labels),
+                )
 
     def _choose_kind(self, label: str | tuple[str, ...]) -> Kind:
         if not isinstance(label, str):
@@ -214,8 +225,9 @@ class Reading:
         recording = row.file_in("path")
         files = {m: f for m in self.modalities if (f := row.file_in(f"{m}_features"))}
         if recording is None and not files:
-            advice = "name the recording, or files of features"
-            raise row.wrong("path", "there is no file ''", advice)
+            places = [c for c in self.columns if c == "path" or c.endswith("_features")]
+            advice = "name the recording or a file of features, or take the row out"
+            raise row.wrong(" or ".join(places), "no file is named", advice)
         category = row.text(label) if isinstance(label, str) and kind == "categories" else ""
         if category and self.asked.labels and category not in self.asked.labels:
             self._check_word(row, str(label), category)

@@ -106,13 +106,17 @@ class Examples(list[Example]):
 
     Attributes:
         unreadable: recordings that were skipped, each with its error.
+        unobserved: recordings that were left out since nothing was observed in them, as in silence.
     """
 
     def __init__(
-        self, examples: Iterable[Example] = (), unreadable: Iterable[Unreadable] = ()
+        self,
+        examples: Iterable[Example] = (),
+        unreadable: Iterable[Unreadable] = (),
+        unobserved: Iterable[Path] = (),
     ) -> None:
         super().__init__(examples)
-        self.unreadable = tuple(unreadable)
+        self.unreadable, self.unobserved = tuple(unreadable), tuple(unobserved)
 
 
 class DataSet(NamedSettings):

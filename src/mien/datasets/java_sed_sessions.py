@@ -93,7 +93,7 @@ class JavaSedSessions(ContinuousDataSet):
             mine = list(group)
             order = chance.permutation(len(mine)).tolist()
             sessions.append(self._join(person, [mine[index] for index in order]))
-        return Examples(self.select(sessions), clips.unreadable)
+        return Examples(self.select(sessions), clips.unreadable, clips.unobserved)
 
     def _join(self, person: str, clips: Sequence[Example]) -> Example:
         lengths = [max(s.valid.shape[1] for s in clip.signals.values()) for clip in clips]

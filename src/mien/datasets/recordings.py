@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Source:
             self.reader,
             channel=clip.channel,
             through=through,
-            files={n: f for n, f in clip.files.items() if n in self.reader.extractors},
+            files={n: f for n, f in clip.files.items() if n in self.reader.file_modalities},
         )
         return {name: one.cut(clip.start, clip.end) for name, one in series.items()}
 
@@ -189,7 +190,8 @@ class RecordingsDataSet(DataSet):
         operation = create_degradation(job.condition, places.data)
         frames = self.task().per == "frame"
         wanted = [c for c in job.clips if (frames and c.ratings) or self.target(c) is not None]
-        cache, out, unreadable = FeatureCache(places.cache), list[Example](), list[Unreadable]()
+        cache, out = FeatureCache(places.cache), list[Example]()
+        unreadable, unobserved = list[Unreadable](), list[Path]()
         with Reader(self.extractors()) as reader:
             for done, clip in enumerate(wanted, start=1):
                 try:
@@ -199,7 +201,10 @@ class RecordingsDataSet(DataSet):
                         raise
                     unreadable.append(Unreadable(clip.main_file, error))
                 else:
-                    out += [example] if example.observed else []
+                    if example.observed:
+                        out.append(example)
+                    else:
+                        unobserved.append(clip.main_file)
                 if progress is not None:
                     progress(done, len(wanted))
         if unreadable and len(unreadable) == len(wanted):
@@ -208,7 +213,7 @@ class RecordingsDataSet(DataSet):
                 path=unreadable[0].path.parent,
                 advice="mend the recordings",
             ) from unreadable[0].error
-        return Examples(out, unreadable)
+        return Examples(out, unreadable, unobserved)
 
     def _read_clip(self, clip: Clip, source: _Source) -> Example:
         signals = to_signals(source.get(clip))

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Self
 
 from mien.datasets import (
@@ -86,6 +87,12 @@ def list_unreadable(datasets: Iterable[DataSet], places: Places) -> tuple[Unread
         for unreadable in load_examples(dataset, places).unreadable
     }
     return tuple(found.values())
+
+
+def list_unobserved(datasets: Iterable[DataSet], places: Places) -> tuple[Path, ...]:
+    """List the recordings that were left out since nothing was observed in them, each once."""
+    found = (path for one in datasets for path in load_examples(one, places).unobserved)
+    return tuple(dict.fromkeys(found))
 
 
 def list_folds(dataset: DataSet, places: Places) -> tuple[Fold, ...]:

@@ -21,7 +21,6 @@ from mien.evaluation.protocols import AnyProtocol, Protocol, Subject
 from mien.experiments.data import (
     RunData,
     forget_data,
-    list_unreadable,
     load_examples,
     resolve_data,
 )
@@ -74,7 +73,7 @@ class EvaluateOptions(TypedDict, total=False):
 
 
 def evaluate(
-    model: str | Path,
+    model: TrainedModel | str | Path,
     *,
     data: str | Path | None = None,
     label: str | Sequence[str] | None = None,
@@ -84,8 +83,8 @@ def evaluate(
     """Measure a trained model on recordings with labels, or a finished run on its test part.
 
     Args:
-        model: name of a trained model, path of its file, or folder of a finished run, the one that
-            holds ``run.json``.
+        model: a `mien.TrainedModel`, the name of one, the path of its file, or the folder of a
+            finished run, the one that holds ``run.json``.
         data: for a model the table of recordings, see `mien.datasets.manifest`; for a run the
             folder with the corpora, by default that of the environment's ``MIEN_DATA``.
         label: column of the table; columns of several dimensions. A run has its own.
@@ -102,13 +101,13 @@ def evaluate(
     """
     load_plugins(options.get("plugin", ()))
     forget_data()
-    chosen, folder = parse_protocol(protocol), RunFolder(Path(model))
-    if folder.path.is_dir():
+    chosen = parse_protocol(protocol)
+    if not isinstance(model, TrainedModel) and Path(model).is_dir():
         if label is not None:
             raise OptionError("a run has its own label", advice="leave --label out")
-        found = _evaluate_run(folder, chosen, data, options)
+        found = _evaluate_run(RunFolder(Path(model)), chosen, data, options)
     else:
-        trained = load_model(model)
+        trained = model if isinstance(model, TrainedModel) else load_model(model)
         if data is None:
             raise OptionError(
                 "it is not said on what to measure the model",
@@ -233,6 +232,9 @@ def _evaluate_run(
     note = folder.require_note()
     named = Path(str(note.data.get("path", "")))
     run = reopen_run(folder, find_places(data, named.parent if named.is_absolute() else None))
+    console = options.get("console") or Console(quiet=True)
+    strict = options.get("strict", False)
+    skipped = read_with_progress([run.dataset], run.places, console, strict=strict)
     now = {**run.fingerprint(), _BASE: note.fingerprint.get(_BASE, "")}
     changes = list_changes({_BASE: "", **note.fingerprint}, now)
     if changes and not options.get("force"):
@@ -248,7 +250,7 @@ def _evaluate_run(
     loaded = RunData.load(run.dataset, run.places, run.fold)
     rows, _ = measure_run(run, load_model(folder.model).model, loaded)
     table = pd.DataFrame([asdict(row) for row in rows])
-    return Evaluation(table, list_unreadable([run.dataset], run.places))
+    return Evaluation(table, skipped)
 
 
 _BASE = "run that it builds on"  # cannot be told of a run alone

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from mien.datasets import AnyDataSet, DataSet, Places
+from mien.errors import OptionError
 from mien.evaluation.protocols import AnyProtocol
 from mien.experiments.spec import (
     CardText,
@@ -31,6 +32,8 @@ from mien.experiments.spec import (
     check_unique,
     move_errors,
 )
+from mien.missing.unpaired import BOTH
+from mien.registry import nearest
 from mien.settings import Settings
 from mien.training import Training
 
@@ -182,12 +185,27 @@ class Experiment(Settings):
         Raises:
             MienError: the data is not as it should be.
         """
-        kind = self.data.resolve(places).task().kind
+        data = self.data.resolve(places)
+        self._check_modalities(data)
+        kind = data.task().kind
         training = self.training
         if "select" not in training.model_fields_set:
             training = training.model_copy(update={"select": DEFAULT_SELECT[kind]})
         metrics = self.metrics or DEFAULT_METRICS[kind]
         return self.model_copy(update={"training": training, "metrics": metrics})
+
+    def _check_modalities(self, data: DataSet) -> None:
+        """Refuse a treatment of a modality that the data has not: it would take nothing away."""
+        known = data.shape().modalities
+        for treatment in self.treatments:
+            chosen = treatment.operation
+            named = () if chosen is None else chosen.create().list_modalities()
+            for name in (*named, *treatment.unpaired):
+                if name not in {*known, BOTH}:
+                    raise OptionError(
+                        f"the treatment {treatment.label} names {name!r}, which the data has not",
+                        advice=nearest(name, known),
+                    )
 
     def shrink(self) -> Experiment:
         """Return the same, small enough to be tried out."""

@@ -20,7 +20,7 @@ from scipy.optimize import minimize_scalar
 from mien.card import Card, Measured
 from mien.datasets.manifest import ManifestDataSet
 from mien.errors import InputError, OptionError
-from mien.experiments.data import load_examples
+from mien.experiments.data import RunData
 from mien.experiments.execution import Progress, execute
 from mien.experiments.experiment import Experiment
 from mien.experiments.fingerprint import digest
@@ -136,13 +136,15 @@ def _write_card(
     runs: Sequence[RunSpec], everybody: RunSpec, results: pd.DataFrame, provenance: Provenance
 ) -> Card:
     dataset, experiment = everybody.dataset, everybody.experiment
-    examples = load_examples(dataset, everybody.places)
-    people = len({example.person for example in examples})
+    further = everybody.treatment.extra
+    data = RunData.load(dataset, everybody.places, None)
+    people = len({e.person for e in data.build_training_set({}, further, everybody.seed)})
+    more = f" Learned from as well: {', '.join(further)}." if further else ""
     folds = len({run.fold for run in runs})
-    seeds = len({run.seed for run in runs})
+    seeds, epochs = len({run.seed for run in runs}), everybody.training.epochs
     return Card(
         description=experiment.card.description or _describe(experiment, everybody),
-        data=dataset.note,
+        data=dataset.note + more,
         people=people,
         labels_source=experiment.card.labels_source or _describe_labels(everybody),
         dimensions_source=experiment.card.dimensions_source,
@@ -151,7 +153,7 @@ def _write_card(
         how=f"Cross-validated over {folds} {_plural('fold', folds)} and {seeds} "
         f"{_plural('seed', seeds)}, divided by person where people are known; means and sample "
         "standard deviations are over these runs. The file itself was then fitted on everybody, "
-        f"for {everybody.training.epochs} epochs, so no figure is of the file itself.",
+        f"for {epochs} {_plural('epoch', epochs)}, so no figure is of the file itself.",
         command=provenance.command,
         fingerprint=digest(everybody.fingerprint()),
         paper=MODELS[everybody.model.model].paper,

@@ -31,7 +31,7 @@ from mien.experiments.runner import (
 )
 from mien.experiments.runs import RunSpec, measure_overlap
 from mien.experiments.tables import summarise_runs, write_page
-from mien.formats import write_text
+from mien.formats import make_folder, write_text
 from mien.plugins import load_plugins
 from mien.trained import SUFFIX
 
@@ -239,6 +239,7 @@ class _ExperimentJob:
 
     def finish(self) -> Report:
         """Run everything and write everything."""
+        make_folder(self.folder, "choose another with --out")  # before hours are spent
         forget_data()
         console = self.run.get("console") or Console(quiet=True)
         experiment = self.experiment = self.experiment.resolve(self.places)
@@ -291,7 +292,6 @@ class _ExperimentJob:
     ) -> list[Path]:
         """Write page, numbers, tests and figures."""
         experiment, target = self.experiment, self.folder
-        target.mkdir(parents=True, exist_ok=True)
         page, numbers = target / f"{experiment.name}.md", target / f"{experiment.name}.csv"
         drawn = draw(experiment, results, finished, target)
         overlap = measure_overlap(run.folder for run in finished)

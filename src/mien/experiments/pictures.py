@@ -27,7 +27,7 @@ MOST_TRACES = 4
 FEWEST_RANKED = 5
 _GOLD = "target_"
 _AXES = {
-    "masked_frames": "share of the frames masked",
+    "masked_frames": "fraction of the frames masked",
     "noisy_windows": "windows replaced by noise",
     "first_windows": "windows presented",
     "bursts": "seconds masked",
@@ -116,18 +116,19 @@ def _draw_responses(group: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
     for (model, treatment), part in group.groupby(["model", "treatment"], sort=False):
         means = part.groupby(["metric", "condition", "level"], dropna=False, sort=False)["value"]
         table = means.mean().reset_index()
-        shares = table[table["metric"] == "fraction"]
+        fractions = table[table["metric"] == "fraction"]
         right = table[table["metric"] == "correct"]
-        told = {str(c): float(v) for c, v in zip(right["condition"], right["value"], strict=True)}
+        rates = {str(c): float(v) for c, v in zip(right["condition"], right["value"], strict=True)}
         by = {
-            str(c): rows["value"].to_numpy() for c, rows in shares.groupby("condition", sort=False)
+            str(c): rows["value"].to_numpy()
+            for c, rows in fractions.groupby("condition", sort=False)
         }
         yield (
             f"response {model} {treatment}",
             figures.draw_response_times(
                 by,
-                ends=np.unique(shares["level"]),
-                correct=told,
+                ends=np.unique(fractions["level"]),
+                correct=rates,
                 title=f"{model}; trained with {treatment}",
             ),
         )

@@ -29,7 +29,7 @@ from rich.progress import (
 
 from mien.datasets import DataSet, Places, Unreadable
 from mien.errors import MienError, OptionError
-from mien.experiments.data import list_folds, list_unreadable, load_examples
+from mien.experiments.data import list_folds, list_unobserved, list_unreadable, load_examples
 from mien.experiments.execution import execute
 from mien.experiments.experiment import Experiment
 from mien.experiments.runs import KEYS, RunSpec, RunState
@@ -152,6 +152,8 @@ def read_with_progress(
     skipped = list_unreadable(datasets, places)
     for one in skipped:
         console.print(f"skipped: {one.error}", markup=False, style="red")
+    for path in list_unobserved(datasets, places):
+        console.print(f"not used, nothing in it was observed: {path}", markup=False)
     return skipped
 
 

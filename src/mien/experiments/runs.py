@@ -37,10 +37,11 @@ from mien.experiments.fingerprint import (
 )
 from mien.experiments.spec import ModelSpec, Treatment
 from mien.formats import write_text
+from mien.model_file import RUN_MODEL
 from mien.settings import Settings
 from mien.training import CHECKPOINT, Training
 
-NOTE, MODEL, RESULTS = "run.json", "model.safetensors", "results.csv"
+NOTE, RESULTS = "run.json", "results.csv"
 PREDICTIONS = "predictions.parquet"
 KEYS = ["model", "treatment", "fold", "seed"]
 
@@ -96,7 +97,7 @@ class RunFolder:
     @property
     def model(self) -> Path:
         """The trained model."""
-        return self.path / MODEL
+        return self.path / RUN_MODEL
 
     @property
     def predictions(self) -> Path:
@@ -239,8 +240,8 @@ class RunSpec:
             "fold": None if fold is None else [fold.train, fold.dev, fold.test],
             "seed": self.seed,
         }
-        parts = {f"{name} settings" if name in _OF_SETTINGS else name: digest(said)
-                 for name, said in settings.items()}  # fmt: skip
+        parts = {f"{name} settings" if name in _OF_SETTINGS else name: digest(value)
+                 for name, value in settings.items()}  # fmt: skip
         parts |= fingerprint_data(data, places)
         parts |= fingerprint_further(data, places, self.treatment.extra)
         parts |= fingerprint_training_code(self.model.model)
@@ -251,8 +252,7 @@ class RunSpec:
 
     def fingerprint_measures(self) -> Parts:
         """Digest what decides about the results beside the weights."""
-        said = self.measures()
-        parts = {name.replace("_", "-"): digest(said[name]) for name in said}
+        parts = {name.replace("_", "-"): digest(v) for name, v in self.measures().items()}
         parts["ratings"] = fingerprint_ratings(self.dataset, self.places)
         return {**parts, **fingerprint_measuring_code()}
 
@@ -361,8 +361,8 @@ def measure_overlap(folders: Iterable[RunFolder]) -> float | None:
 
 def _options(settings: Settings, *without: str) -> dict[str, Any]:
     """Return what settings say as JSON, without defaults, so that new ones change nothing."""
-    said = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
-    return json.loads(json.dumps(said))  # type: ignore[no-any-return]
+    dumped = settings.model_dump(mode="json", exclude_defaults=True, exclude={*without})
+    return json.loads(json.dumps(dumped))  # type: ignore[no-any-return]
 
 
 def _data_options(data: DataSet) -> dict[str, Any]:

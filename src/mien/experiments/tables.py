@@ -143,8 +143,8 @@ def _tabulate_conditions(group: pd.DataFrame) -> str:
     rows = []
     for (treatment, model), cells in group.groupby(["treatment", "model"], sort=False):
         by = {row["condition"]: row for _, row in cells.iterrows()}
-        said = [_format_cell(by[c]) if c in by else "–" for c in conditions]
-        rows.append([str(treatment), str(model), *said])
+        texts = [_format_cell(by[c]) if c in by else "–" for c in conditions]
+        rows.append([str(treatment), str(model), *texts])
     return _format_table(["treatment", "model", *conditions], rows)
 
 
@@ -159,8 +159,8 @@ def _tabulate_levels(group: pd.DataFrame) -> str:
     rows = []
     for keys, cells in group.groupby(["condition", "treatment", "model"], sort=False):
         by = {row["level"]: row for _, row in cells.iterrows()}
-        said = [_format_cell(by[level], spread=False) if level in by else "–" for level in levels]
-        rows.append([*map(str, keys), *said])
+        texts = [_format_cell(by[level], spread=False) if level in by else "–" for level in levels]
+        rows.append([*map(str, keys), *texts])
     return _format_table(["condition", "treatment", "model", *(f"{x:g}" for x in levels)], rows)
 
 
@@ -202,13 +202,13 @@ def _describe_tests(comparison: Comparison, tests: pd.DataFrame) -> str:
         if corrected
         else "Paired t-tests"
     )
-    said = (
+    text = (
         f"{kind} over {of}, {comparison.alternative}; Holm-Bonferroni over all {len(tests)} tests "
         "of this table."
     )
     if of == SEEDS:
-        said += " They speak for other seeds, not for other people."
-    return said
+        text += " They speak for other seeds, not for other people."
+    return text
 
 
 def _format_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

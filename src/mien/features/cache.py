@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from mien.errors import DamagedError, InputError, NothingPresent, OptionError, OutputError
+from mien.errors import DamagedError, InputError, NothingPresent, OptionError
 from mien.features.extractor import Extractor
 from mien.features.files import FeatureFile
 from mien.features.reader import Reader, Stage
 from mien.features.series import Medium, Series, align_ends
 from mien.features.store import pack, unpack
-from mien.formats.atomic import write_atomically, write_text
+from mien.formats.atomic import make_folder, write_atomically, write_text
 from mien.media.paths import plain_file
 from mien.registry import nearest
 from mien.schema import AUDIO, VIDEO
@@ -261,14 +261,7 @@ class _Entry:
         return Medium(series, float(told["end"]), told["follows"] == "1")
 
     def _make_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot be made: {error.strerror}",
-                path=self._folder,
-                advice="choose another folder",
-            ) from error
+        make_folder(self._folder)
         note = self._folder / "version.txt"
         if not note.is_file():
             write_text(note, self._text + "\n")

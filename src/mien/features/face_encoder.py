@@ -1,7 +1,7 @@
 """The face encoder: one aligned grey crop in, an embedding and an emotion distribution out.
 
 A residual network (He et al. 2016, "Deep residual learning for image recognition", basic blocks) of
-four stages over 48x48 pixels, trained by ``experiments/face_encoder/train.py`` on the vote
+four stages over 48x48 pixels, trained by ``tools/face_encoder.py`` on the vote
 distributions of FER+ (Barsoum et al. 2016, "Training deep networks for facial expression
 recognition with crowd-sourced label distribution"). Grey on purpose: FER+ is grey, and a colour
 crop loses nothing that the training data could have taught. Each crop is standardised by its own

@@ -8,6 +8,7 @@ openSMILE writes CSV with semicolons and the columns ``name`` and ``frameTime`` 
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from mien.errors import FormatError
 from mien.media.paths import plain_file
+from mien.registry import nearest
 
 SUFFIXES = (".npz", ".parquet", ".csv", ".tsv", ".txt")
 # The first of these that a table has tells when each row begins, in seconds.
@@ -41,6 +43,7 @@ class FeatureTable:
         times: ``(rows,)`` seconds at which each row begins; None where the file does not say.
         hop: seconds of a row where the file says so.
         valid: ``(rows,)`` False where the file says that nothing was seen.
+        numbers: ``(rows,)`` of the rows, as a spreadsheet counts.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class FeatureTable:
     times: NDArray[np.float64] | None
     hop: float | None
     valid: NDArray[np.bool_]
+    numbers: NDArray[np.int64]
 
 
 def read_feature_table(path: str | Path) -> FeatureTable:
@@ -64,9 +68,9 @@ def read_feature_table(path: str | Path) -> FeatureTable:
     if suffix == ".npz":
         return _of_archive(file)
     if suffix == ".parquet":
-        return _of_frame(_parquet(file), file)
+        return _of_frame(_parquet(file), file, first=1)
     if suffix in SUFFIXES:
-        return _of_frame(_csv(file), file)
+        return _of_frame(_csv(file), file, first=2)
     raise FormatError(f"is no file of features ({suffix or 'no suffix'})", path=path, advice=_KNOWN)
 
 
@@ -75,6 +79,7 @@ def _of_archive(path: Path) -> FeatureTable:
     features = [name for name in arrays if name not in _ARRAYS]
     if "values" in arrays:
         features = ["values"]
+    _check_names(arrays, path)
     if len(features) != 1:
         found = ", ".join(arrays) or "nothing"
         raise FormatError(f"holds {found}", path=path, advice="name the array of features `values`")
@@ -102,7 +107,17 @@ def _of_archive(path: Path) -> FeatureTable:
         _numbers(arrays["time"], "time", path) if "time" in arrays else None,
         float(_numbers(arrays["hop"].ravel(), "hop", path)[0]) if "hop" in arrays else None,
         valid.astype(np.bool_),
+        np.arange(1, rows + 1),
     )
+
+
+def _check_names(arrays: Iterable[str], path: Path) -> None:
+    """Check that no array is nearly one that is read; others may stand beside the features."""
+    read = ("values", *_ARRAYS)
+    for name in arrays:
+        close = nearest(name, read)
+        if name not in read and close.startswith("did you mean"):
+            raise FormatError(f"holds {name}, which nothing reads", path=path, advice=close)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -138,13 +153,14 @@ def _csv(path: Path) -> pd.DataFrame:
         raise FormatError(f"is no CSV in UTF-8 ({error})", path=path) from error
 
 
-def _of_frame(frame: pd.DataFrame, path: Path) -> FeatureTable:
+def _of_frame(frame: pd.DataFrame, path: Path, first: int) -> FeatureTable:
     frame = frame.reset_index() if frame.index.names != [None] else frame
     frame.columns = pd.Index([str(name).strip() for name in frame.columns])
     by_lower = {name.lower(): name for name in frame.columns}
     if len(by_lower) < len(frame.columns):
         raise FormatError("has two columns of one name", path=path)
-    frame = _one_face(frame, by_lower)
+    frame = _one_face(frame.reset_index(drop=True), by_lower)
+    rows = frame.index.to_numpy(dtype=np.int64) + first
     time = next((by_lower[name] for name in TIME_COLUMNS if name in by_lower), None)
     end = next((by_lower[name] for name in _END_COLUMNS if name in by_lower), None)
     aside = {time, end, *(by_lower[name] for name in _NOTED_COLUMNS if name in by_lower)}
@@ -153,12 +169,12 @@ def _of_frame(frame: pd.DataFrame, path: Path) -> FeatureTable:
         raise FormatError("has no column of features", path=path)
     values = np.empty((len(frame), len(columns)), dtype=np.float32)
     for place, name in enumerate(columns):
-        values[:, place] = _numbers(frame[name].to_numpy(), name, path)
+        values[:, place] = _numbers(frame[name].to_numpy(), name, path, rows)
     valid = np.ones(len(frame), dtype=np.bool_)
     if "success" in by_lower:
-        valid = _numbers(frame[by_lower["success"]].to_numpy(), "success", path) > 0
-    times = None if time is None else _seconds(frame[time], time, path)
-    return FeatureTable(path, tuple(columns), values, times, None, valid)
+        valid = _numbers(frame[by_lower["success"]].to_numpy(), "success", path, rows) > 0
+    times = None if time is None else _seconds(frame[time], time, path, rows)
+    return FeatureTable(path, tuple(columns), values, times, None, valid, rows)
 
 
 def _one_face(frame: pd.DataFrame, by_lower: dict[str, str]) -> pd.DataFrame:
@@ -173,23 +189,37 @@ def _one_face(frame: pd.DataFrame, by_lower: dict[str, str]) -> pd.DataFrame:
     return frame[frame[by_lower["face_id"]] == counts.idxmax()]
 
 
-def _seconds(column: pd.Series[Any], name: str, path: Path) -> NDArray[np.float64]:
+def _seconds(
+    column: pd.Series[Any], name: str, path: Path, rows: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Parse times in seconds; Python's openSMILE writes them as ``0 days 00:00:00.02``."""
     if column.dtype.kind not in "fiub":
         try:
             return np.asarray(pd.to_timedelta(column).dt.total_seconds(), dtype=np.float64)
         except (ValueError, TypeError, AttributeError):
             pass  # what it holds is named below
-    return _numbers(column.to_numpy(), name, path, needed=True)
+    return _numbers(column.to_numpy(), name, path, rows, needed=True)
 
 
 def _numbers(
-    column: NDArray[Any], name: str, path: Path, *, needed: bool = False
+    column: NDArray[Any],
+    name: str,
+    path: Path,
+    rows: NDArray[np.int64] | None = None,
+    *,
+    needed: bool = False,
 ) -> NDArray[np.float64]:
     """Parse a column as numbers; NaN for what is empty, unless it is needed.
 
+    Args:
+        column: the fields.
+        name: of the column.
+        path: the file.
+        rows: numbers of the rows; from 1 where None.
+        needed: whether an empty field is no number either.
+
     Raises:
-        FormatError: a field is no number; names its row, counted from 1, and column.
+        FormatError: a field is no number; names its row and column.
     """
     numbers = pd.to_numeric(pd.Series(column), errors="coerce").to_numpy(dtype=np.float64)
     wrong = np.isnan(numbers) & ~pd.isna(column) | np.isinf(numbers)
@@ -198,7 +228,8 @@ def _numbers(
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise FormatError(
-            f"row {row + 1}, column {name}: {column[row]!r} is no finite number",
+            f"row {row + 1 if rows is None else rows[row]}, column {name}: {column[row]!r} is no "
+            "finite number",
             path=path,
             advice="correct it, or take the column out",
         )

@@ -176,7 +176,7 @@ def _check(table: FeatureTable) -> tuple[NDArray[np.float32], NDArray[np.bool_]]
         row = int(np.flatnonzero(partly)[0])
         column = table.columns[int(np.flatnonzero(empty[row])[0])]
         raise FormatError(
-            f"row {row + 1}, column {column} is empty though the rest of the row is not",
+            f"row {table.numbers[row]}, column {column} is empty though the rest of the row is not",
             path=table.path,
             advice="fill it (an unvoiced pitch with 0, say), or empty the whole row",
         )
@@ -201,7 +201,8 @@ def _check_rising(table: FeatureTable, times: NDArray[np.float64]) -> None:
     if len(falling):
         row = int(falling[0]) + 1
         raise FormatError(
-            f"row {row + 1}: the time {times[row]:g} s does not come after {times[row - 1]:g} s",
+            f"row {table.numbers[row]}: the time {times[row]:g} s does not come after "
+            f"{times[row - 1]:g} s",
             path=table.path,
             advice="sort the rows by time, one row for each",
         )

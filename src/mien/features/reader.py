@@ -86,6 +86,11 @@ class Reader(Closing):
         self.decoder.close()
 
     @property
+    def file_modalities(self) -> set[str]:
+        """Modalities that are read from files of features."""
+        return self._of(FileExtractor)
+
+    @property
     def face_hop(self) -> float | None:
         """Seconds between two looks for faces; None where no extractor reads any."""
         hops = [e.hop for e in self.extractors.values() if isinstance(e, FaceExtractor)]

@@ -17,12 +17,13 @@ from pydantic import ValidationError
 
 from mien.errors import FormatError, InputError, OptionError
 from mien.formats._registry import FORMATS, Format, choose_format, register_format
-from mien.formats.atomic import write_atomically, write_text
+from mien.formats.atomic import make_folder, write_atomically, write_text
 from mien.formats.separated import write_table
 
 __all__ = [
     "FORMATS",
     "Format",
+    "make_folder",
     "read",
     "register_format",
     "write",

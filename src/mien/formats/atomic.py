@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and the folders that they go to."""
 
 from __future__ import annotations
 
@@ -49,6 +49,24 @@ def write_atomically(path: str | Path, writer: Callable[[BinaryIO], object]) -> 
 def write_text(path: str | Path, text: str) -> None:
     """Write a text as UTF-8; see `write_atomically`."""
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def make_folder(path: str | Path, advice: str = "choose another folder") -> None:
+    """Make a folder, with those above it, where it is not there yet.
+
+    Args:
+        path: the folder.
+        advice: what to do where it cannot be made.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be used as a folder ({error.strerror})", path=path, advice=advice
+        ) from error
 
 
 def _check(target: Path, path: str | Path) -> None:

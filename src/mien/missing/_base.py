@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -38,6 +38,19 @@ class Operation(ABC):
             NothingPresent: the signals hold no modality at all.
         """
         return self(signals, generator), index_rows(signals)
+
+    def list_modalities(self) -> tuple[str, ...]:
+        """List the modalities that the operation's options name; a default names nobody."""
+        names: list[str] = []
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if value == option.default:
+                continue
+            if option.name == "modality":
+                names.append(value)
+            elif option.name in {"modalities", "probabilities"}:
+                names += value
+        return tuple(names)
 
 
 def index_rows(signals: Signals) -> Tensor:

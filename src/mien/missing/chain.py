@@ -47,6 +47,15 @@ class Chain(Operation):
             rows = rows[origin]
         return signals, rows
 
+    def list_modalities(self) -> tuple[str, ...]:
+        """List the modalities that any of the operations names."""
+        return tuple(
+            name
+            for step in self.operations
+            if isinstance(step, Operation)
+            for name in step.list_modalities()
+        )
+
 
 def _build(step: object) -> Operation:
     if isinstance(step, Operation):

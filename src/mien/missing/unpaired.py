@@ -40,7 +40,7 @@ def assign_kinds(length: int, fractions: Mapping[str, float], seed: int) -> list
     Raises:
         OptionError: an unknown kind, or fractions that do not add up to 1.
     """
-    _checks.check_fractions("fractions", fractions, (BOTH, *_checks.NAMES))
+    _checks.check_fractions("fractions", fractions)
     if not math.isclose(sum(fractions.values()), 1, abs_tol=_ROUNDING):
         raise OptionError(
             f"fractions add up to {sum(fractions.values()):g}", advice="give some that add up to 1"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from mien.errors import NothingPresent, OptionError
 from mien.layers.losses import Criterion, cross_entropy, squared_error
 from mien.layers.time import select_present
-from mien.models._task import Task as Task  # noqa: PLC0414 - pretrained.py has it from here
+from mien.models._task import Task
 from mien.schema import AUDIO, VIDEO
 from mien.signals import PlainSignals, Signals, as_signals
 

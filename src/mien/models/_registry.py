@@ -67,7 +67,8 @@ def register_model(name: str, *, paper: str = "", missing: str = "") -> Callable
         OptionError: another model has that name, or the class is no model.
 
     Example:
-        >>> @register_model("silent", missing="nothing")  # doctest: +SKIP
+        >>> from mien.models import Prediction
+        >>> @register_model("silent", missing="nothing")
         ... class Silent(Model):
         ...     def forward(self, signals):
         ...         self.require_anything(signals)

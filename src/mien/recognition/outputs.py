@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import BaseModel, TypeAdapter
 
 from mien.errors import OutputError
-from mien.formats import FORMATS, write_atomically, write_table
+from mien.formats import FORMATS, make_folder, write_atomically, write_table
 from mien.schema import TEXT_COLUMNS
 from mien.timeline import Timeline
 
@@ -39,19 +39,12 @@ class OutputFolder:
         folder: made when it is not there.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be made, or its index cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"cannot be used as a folder for results ({error.strerror})",
-                path=folder,
-                advice="choose another with --out",
-            ) from error
+        make_folder(folder, "choose another with --out")
         self._names = self._remember()
 
     def write(self, timeline: Timeline, recording: Path, formats: Sequence[str]) -> list[Path]:
