@@ -6,9 +6,7 @@ import pytest
 from mien.datasets import list_people
 from mien.datasets.crema_d import (
     choose_perceived,
-    crema_d_actors,
     crema_d_clips,
-    crema_d_voices,
     crema_d_votes,
 )
 from mien.errors import FormatError, InputError
@@ -25,10 +23,9 @@ ROWS = (
 
 @pytest.fixture
 def corpus(tmp_path):
-    for folder, suffix in (("VideoFlash", "flv"), ("AudioWAV", "wav")):
-        (tmp_path / folder).mkdir()
-        for name in ("1001_IEO_ANG_HI", "1002_DFA_SAD_XX"):
-            (tmp_path / folder / f"{name}.{suffix}").touch()
+    (tmp_path / "VideoFlash").mkdir()
+    for name in ("1001_IEO_ANG_HI", "1002_DFA_SAD_XX"):
+        (tmp_path / "VideoFlash" / f"{name}.flv").touch()
     (tmp_path / "processedResults").mkdir()
     (tmp_path / "processedResults" / "tabulatedVotes.csv").write_text(HEADER + ROWS)
     return tmp_path
@@ -47,12 +44,12 @@ def test_the_emotion_is_acted_or_perceived(corpus):
     assert [clip.person for clip in crema_d_clips(corpus)] == ["crema_d/1001", "crema_d/1002"]
 
 
-def test_shares_are_those_of_the_votes_on_what_was_shown(corpus):
-    both = crema_d_voices(corpus)[0]
-    assert both.path.suffix == ".wav"
+def test_soft_labels_are_proportions_of_the_votes_on_what_was_shown(corpus):
+    both = crema_d_clips(corpus)[0]
+    assert both.path.suffix == ".flv"
     assert both.soft_label["anger"] == pytest.approx(0.5)
     assert sum(both.soft_label.values()) == pytest.approx(1)
-    heard = crema_d_voices(corpus, "plurality", "voice")
+    heard = crema_d_clips(corpus, "plurality", "voice")
     assert [clip.label for clip in heard] == ["neutral", "sadness"]
 
 
@@ -68,10 +65,10 @@ def test_what_is_missing_is_named(corpus, tmp_path):
         crema_d_votes(corpus)
     with pytest.raises(InputError, match=r"holds no tabulatedVotes.csv.*github"):
         crema_d_votes(tmp_path / "VideoFlash")
-    (corpus / "AudioWAV").rename(corpus / "audio")
+    (corpus / "VideoFlash").rename(corpus / "video")
     table.write_text(HEADER + ROWS)
-    with pytest.raises(InputError, match=r"AudioWAV/\*.wav.*CheyneyComputerScience"):
-        crema_d_voices(corpus)
+    with pytest.raises(InputError, match=r"VideoFlash/\*.flv.*CheyneyComputerScience"):
+        crema_d_clips(corpus)
 
 
 def test_the_published_votes(data_folder):
@@ -97,17 +94,8 @@ def test_the_plurality_is_that_of_the_published_summary(data_folder):
     assert Counter(said.values())["sadness"] == 589
 
 
-def test_the_actors_of_the_votes_are_described(data_folder):
-    folder = data_folder / "crema_d"
-    actors = crema_d_actors(folder)
-    judged = {f"crema_d/{name[:4]}" for name in crema_d_votes(folder)}
-    assert set(actors) == judged
-    assert Counter(actor["sex"] for actor in actors.values()) == {"Male": 48, "Female": 43}
-    assert actors["crema_d/1001"]["age"] == 51
-
-
 def test_people_of_clips_are_sorted_and_once(corpus):
-    assert list_people([*crema_d_clips(corpus), *crema_d_voices(corpus)]) == (
+    assert list_people([*crema_d_clips(corpus), *crema_d_clips(corpus, "majority")]) == (
         "crema_d/1001",
         "crema_d/1002",
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
+from tests.synthetic import generate_examples, generate_ratings
 
 from mien.datasets import (
     DATASETS,
@@ -13,8 +14,6 @@ from mien.datasets import (
     DataSet,
     Places,
     PublishedFeatures,
-    generate_examples,
-    generate_ratings,
 )
 from mien.datasets.crema_d import CremaD
 from mien.datasets.java_sed import JavaSed

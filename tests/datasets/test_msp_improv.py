@@ -1,6 +1,6 @@
 import pytest
 
-from mien.datasets.msp_improv import msp_improv_clips, msp_improv_voices
+from mien.datasets.msp_improv import msp_improv_clips
 from mien.errors import FormatError, InputError
 
 LABELS = """\
@@ -40,9 +40,9 @@ def test_clips_have_a_consensus_shares_and_dimensions(corpus):
 
 
 def test_reading_twice_gives_the_same_arousal(corpus):
-    once = [clip.values for clip in msp_improv_voices(corpus)]
-    assert once == [clip.values for clip in msp_improv_voices(corpus)]
-    assert {clip.path.suffix for clip in msp_improv_voices(corpus)} == {".wav"}
+    once = [clip.values for clip in msp_improv_clips(corpus)]
+    assert once == [clip.values for clip in msp_improv_clips(corpus)]
+    assert {clip.path.suffix for clip in msp_improv_clips(corpus)} == {".avi"}
 
 
 def test_what_is_missing_or_wrong_is_named(corpus):

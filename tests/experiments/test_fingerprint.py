@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.synthetic import generate_examples
 
 from mien import plugins
-from mien.datasets import Places, generate_examples
+from mien.datasets import Places
 from mien.datasets.simulator import Simulator
 from mien.experiments import fingerprint
 from mien.experiments.experiment import Experiment

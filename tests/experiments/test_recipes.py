@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from tests.synthetic import SYNTHETIC_CLIPS, SYNTHETIC_PEOPLE, generate_examples, generate_ratings
 
-from mien.datasets import Examples, Fold, Places, generate_examples, generate_ratings
-from mien.datasets.synthetic import SYNTHETIC_CLIPS, SYNTHETIC_PEOPLE
+from mien.datasets import Examples, Fold, Places
 from mien.experiments.comparisons import run_comparisons
 from mien.experiments.data import forget_data
 from mien.experiments.loading import RECIPES, list_experiments, load_shipped

@@ -223,7 +223,7 @@ def test_ratings_per_frame_train_a_model_per_frame(study, tmp_path):
 PLUGIN = """
 from pathlib import Path
 import torch, mien
-from mien.datasets import DataSet, Examples, Shape, Unreadable, cross_validate, generate_examples
+from mien.datasets import DataSet, Example, Examples, Shape, Unreadable, cross_validate
 from mien.datasets.published import create_published_extractors
 from mien.errors import DamagedError
 
@@ -255,7 +255,15 @@ class LabOfMine(DataSet):
         error = DamagedError("is broken", path="broken.mp4", advice="mend it")
         if strict:
             raise error
-        return Examples(generate_examples(self.shape()), [Unreadable(Path("broken.mp4"), error)])
+        return Examples(list(self.generate()), [Unreadable(Path("broken.mp4"), error)])
+    def generate(self):
+        chance = torch.Generator().manual_seed(0)
+        for number in range(12):
+            signals = {name: mien.Sequence(torch.randn(1, 6, *size, generator=chance) + number % 2,
+                                           torch.ones(1, 6, dtype=bool), 0.5)
+                       for name, size in self.shape().modalities.items()}
+            yield Example(f"{number}", f"person {number // 2}", mien.Signals(signals),
+                          torch.tensor(number % 2))
     def split(self, examples):
         return cross_validate({e.person for e in examples}, 2)
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from math import prod
 
 import torch
+from tests.synthetic import generate_examples
 
-from mien.datasets import Shape, generate_examples
+from mien.datasets import Shape
 from mien.features.extractor import create_extractor
 from mien.models import Task, create_model
 from mien.standardisation import Standardisation

@@ -30,7 +30,6 @@ from mien.datasets.splits import (
     sfav_folds,
     vavl_partitions,
 )
-from mien.datasets.synthetic import generate_examples, generate_ratings
 from mien.datasets.votes import PRESENTATIONS, Presentation, Rated
 from mien.features.published import PublishedFeatures
 
@@ -54,8 +53,6 @@ __all__ = [
     "cross_validate",
     "cut_segments",
     "folds_of_people",
-    "generate_examples",
-    "generate_ratings",
     "list_people",
     "mater_folds",
     "muse",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -100,45 +100,9 @@ def crema_d_clips(
         InputError: a table or the clips are not there, or a clip has no votes.
         FormatError: a table lacks a column.
     """
-    return _clips(folder, "VideoFlash/*.flv", rule, presentation)
-
-
-def crema_d_voices(
-    folder: Path, rule: Rule = "acted", presentation: Presentation = "audio-visual"
-) -> list[Clip]:
-    """List the clips, sound only, ``AudioWAV/*.wav``; see `crema_d_clips`."""
-    return _clips(folder, "AudioWAV/*.wav", rule, presentation)
-
-
-def crema_d_actors(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what is known of the 91 actors.
-
-    Args:
-        folder: of the corpus; it holds ``VideoDemographics.csv``.
-
-    Returns:
-        By person: ``{"age": years, "sex": …, "race": …, "ethnicity": …}``, in the table's words.
-
-    Raises:
-        InputError: the table is not there.
-        FormatError: it lacks a column.
-    """
-    columns = ("Age", "Sex", "Race", "Ethnicity")
-    table = read_table(_table(folder, "VideoDemographics.csv"), ("ActorID", *columns), _SOURCE)
-    return {
-        f"crema_d/{int(row['ActorID'])}": {column.lower(): row[column] for column in columns}
-        for row in table.to_dict("records")
-    }
-
-
-def _table(folder: Path, name: str) -> Path:
-    return find_first(folder, (name, f"processedResults/{name}"), _SOURCE)
-
-
-def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -> list[Clip]:
     votes = crema_d_votes(folder, presentation)
     clips = []
-    for path in list_files(folder, pattern, _SOURCE):
+    for path in list_files(folder, "VideoFlash/*.flv", _SOURCE):
         fields = path.stem.split("_")
         acted = decode_emotion(fields[2] if len(fields) == 4 else path.stem, EMOTION_CODES, path)
         if path.stem not in votes:
@@ -158,6 +122,10 @@ def _clips(folder: Path, pattern: str, rule: Rule, presentation: Presentation) -
             )
         )
     return clips
+
+
+def _table(folder: Path, name: str) -> Path:
+    return find_first(folder, (name, f"processedResults/{name}"), _SOURCE)
 
 
 def crema_d_ratings(folder: Path) -> dict[str, Rated]:

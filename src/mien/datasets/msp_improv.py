@@ -65,18 +65,9 @@ def msp_improv_clips(folder: Path) -> list[Clip]:
         InputError: the labels or the clips are not there, or a clip has no label.
         FormatError: a line of the labels is not as published.
     """
-    return _clips(folder, "*.avi")
-
-
-def msp_improv_voices(folder: Path) -> list[Clip]:
-    """List the turns, sound only, ``….wav``; see `msp_improv_clips`."""
-    return _clips(folder, "*.wav")
-
-
-def _clips(folder: Path, pattern: str) -> list[Clip]:
     labels = _labels(find_first(folder, ("Evalution.txt", "Evaluation.txt"), _SOURCE))
     clips = []
-    for path in list_files(folder, f"**/MSP-IMPROV-{pattern}", _SOURCE):
+    for path in list_files(folder, "**/MSP-IMPROV-*.avi", _SOURCE):
         name = path.stem.removeprefix("MSP-IMPROV-")
         if name not in labels:
             raise InputError(

@@ -58,11 +58,6 @@ def ravdess_clips(folder: Path) -> list[Clip]:
     return _clips(folder, "01")
 
 
-def ravdess_faces(folder: Path) -> list[Clip]:
-    """List the speech clips, picture only (``02-01-…``); see `ravdess_clips`."""
-    return _clips(folder, "02")
-
-
 def ravdess_voices(folder: Path) -> list[Clip]:
     """List the speech clips, sound only (``03-01-…``); see `ravdess_clips`."""
     return _clips(folder, "03")

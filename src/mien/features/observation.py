@@ -75,10 +75,6 @@ class Observation(Closing):
         """``(steps,)``: was there voice, in steps of 20 ms from the start of the recording."""
         return self.voice.between(0, len(self.voice))
 
-    def voiced_between(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """``(stop - start,)``: some steps of `voiced`; False outside the recording."""
-        return self.voice.between(start, stop)
-
     @property
     def main_track(self) -> FaceTrack | None:
         """The face that was seen most often, of equals the first; None where none was seen."""

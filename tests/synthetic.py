@@ -1,4 +1,4 @@
-"""Synthetic examples, to try an experiment out without its data."""
+"""Synthetic examples in the shape of a data set, where a test has none of its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mien.datasets.dataset import Shape
-from mien.datasets.examples import Example
-from mien.datasets.votes import PRESENTATIONS, Rated
+from mien.datasets import PRESENTATIONS, Example, Rated, Shape
 from mien.models import Task
 from mien.signals import Sequence as Steps
 from mien.signals import Signals
