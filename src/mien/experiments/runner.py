@@ -175,7 +175,12 @@ def run_all(
             on the CPU, and for one elsewhere; one runs here.
         hardware: what each run is computed on.
         force: train all of them again.
+
+    Raises:
+        OptionError: there is to be no worker.
     """
+    if workers is not None and workers < 1:
+        raise OptionError(f"workers: {workers}", advice="give a number of processes from 1")
     states = {number: run.inspect() for number, run in enumerate(runs)}
     left = [run for number, run in enumerate(runs) if force or not states[number].done]
     _tell_changes(states.values(), console)
