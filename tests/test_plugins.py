@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
+from typer.testing import CliRunner
 
 import mien
+from experiments.conftest import write_study
+from mien.cli import app
+from mien.datasets.dataset import DATASETS
 from mien.errors import InputError, PluginError
+from mien.models import MODELS
 
 # A process of its own, in which nothing of mien was imported before the plugin.
 ORIGINS = """
@@ -66,3 +72,53 @@ def test_a_plugin_that_raises_is_named_with_its_line(tmp_path, text, message):
 def test_a_plugin_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         mien.load_plugin(tmp_path / "none.py")
+
+
+MODEL = """
+import mien, torch
+
+@mien.register_model("{name}", missing="")
+class One(mien.Model):
+    def __init__(self, task, modalities):
+        super().__init__(task, modalities)
+        self.layer = torch.nn.Linear(1, len(task.names))
+
+    def forward(self, signals):
+        {body}
+"""
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """A folder to work in; what is registered is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    for registry in (MODELS, DATASETS):
+        assert len(registry)  # loads what is built in
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "message"),
+    [
+        ("raising", "raise ValueError('never')", r"mine\.py: line 11 raised ValueError: never"),
+        ("tensors", "return self.layer(torch.ones(1, 1))", "the model tensors raised "),
+    ],
+)
+def test_a_model_that_raises_in_training_fails_its_run_and_no_more(alone, name, body, message):
+    study = write_study(alone)
+    (alone / "mine.py").write_text(MODEL.format(name=name, body=body))
+    arguments = ["train", str(study), "--label", "mood", "--model", name, "--folds", "2"]
+    told = CliRunner().invoke(app, [*arguments, "--plugin", "mine.py", "--workers", "1"])
+    assert told.exit_code == 1
+    assert len(re.findall(message, " ".join(told.output.split()))) == 2
+    assert "2 runs came to nothing" in told.output
+
+
+def test_data_of_a_plugin_that_raises_is_named_with_its_line(alone):
+    text = "import mien\nfrom mien.datasets import DataSet\n\n@mien.register_dataset('broken')\n"
+    text += "class Broken(DataSet):\n    def shape(self):\n        return {}['nothing']\n"
+    (alone / "mine.py").write_text(text)
+    (alone / "lab.yaml").write_text("data: broken\nmodels: [mater]\n")
+    with pytest.raises(PluginError, match=r"mine\.py: line 7 raised KeyError: 'nothing'"):
+        mien.train("lab.yaml", plugin=["mine.py"], workers=1)

@@ -44,9 +44,9 @@ Strict = Annotated[
 Label = Annotated[
     str | None, typer.Option(help="Column of the table; several dimensions with commas.")
 ]
-Workers = Annotated[int | None, typer.Option(help="Runs at a time; by default one a core.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time; by default one a core.")]
 Accelerator = Annotated[str, typer.Option(help="cpu, cuda, mps or auto.")]
-Devices = Annotated[int, typer.Option(help="Processes that share each batch.")]
+Devices = Annotated[int, typer.Option(min=1, help="Processes that share each batch.")]
 Precision = Annotated[str, typer.Option(help="32-true, bf16-mixed, 16-mixed or 64-true.")]
 Many = list[str] | None
 
@@ -143,7 +143,7 @@ def train(
     treatment: Annotated[
         str | None, typer.Option(help="What is hidden in training, as modality_dropout.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="At most.")] = None,
     seeds: Annotated[str, typer.Option(help="With commas; 0 by default.")] = "",
     folds: Annotated[int | None, typer.Option(help="How many; by default five.")] = None,
     out: Annotated[
@@ -332,9 +332,10 @@ def _print_card(name: str, header: Mapping[str, Any]) -> None:
             OUT.print(f"  {key:15} {value}", markup=False)
     for row in card["metrics"]:
         level = "" if row["level"] is None else f" {row['level']:g}"
+        spread = f" ± {row['deviation']:.3f}" if row["count"] > 1 else ""
         OUT.print(
             f"  {row['protocol']}, {row['condition']}{level}: {row['metric']} "
-            f"{row['mean']:.3f} ± {row['deviation']:.3f} ({row['count']})",
+            f"{row['mean']:.3f}{spread} ({row['count']})",
             markup=False,
         )
     if card["how"]:

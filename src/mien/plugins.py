@@ -6,7 +6,8 @@ import hashlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
@@ -73,6 +74,29 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
 def loaded_plugins() -> Mapping[str, str]:
     """SHA-256 of every plugin file that was loaded, by its absolute path."""
     return MappingProxyType(_LOADED)
+
+
+@contextmanager
+def naming_plugins() -> Iterator[None]:
+    """Turn what the code of a loaded plugin raises into an error that names its file and line.
+
+    Raises:
+        PluginError: a plugin raised something that is no `MienError`.
+    """
+    try:
+        yield
+    except MienError:
+        raise
+    except Exception as error:
+        steps = traceback.extract_tb(error.__traceback__)
+        file = next((step.filename for step in reversed(steps) if step.filename in _LOADED), None)
+        if file is None:
+            raise
+        raise PluginError(
+            f"line {_line_of(error, Path(file))} raised {type(error).__name__}: {error}",
+            path=file,
+            advice="mend the plugin",
+        ) from error
 
 
 def _line_of(error: Exception, file: Path) -> int:

@@ -33,6 +33,7 @@ from mien.model_file import (
     write_model_file,
 )
 from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
+from mien.plugins import naming_plugins
 from mien.registry import nearest
 from mien.signals import Sequence, Signals, as_signals
 from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
@@ -193,7 +194,8 @@ class TrainedModel:
 
     def _answer(self, prepared: Signals) -> Prediction:
         try:
-            prediction = self._run(prepared)
+            with naming_plugins():
+                prediction = self._run(prepared)
         except MienError:
             raise
         except Exception as error:

@@ -183,6 +183,8 @@ def test_labels_of_a_trained_model(folder):
         read_manifest(path, "mood", labels=("tense", "calm"))
     with pytest.raises(FormatError, match="row 2, column mood: 'tense' is spelled 'Tense'"):
         read_manifest(path, "mood", labels=("Tense", "very calm"))
+    with pytest.raises(FormatError, match=r"no column emotion, .*; name the column of the labels"):
+        read_manifest(path, kind="categories", labels=("tense", "very calm"))
     data = ManifestDataSet(path=path, label="mood", labels=("very calm", "tense")).resolve()
     assert data.target(data.clips()[0]).item() == 1
 
@@ -230,6 +232,8 @@ def test_parts(folder):
         ManifestDataSet(path=write(folder, text.replace("three", "test")), label="mood")
     )
     assert people(fold) == [{"anna"}, {"ben"}, {"cleo"}]
+    untested = read_manifest(write(folder, text.replace("three", "train")), "mood")
+    assert any("figures are of valid" in notice for notice in untested.notices)
 
 
 @pytest.mark.parametrize(

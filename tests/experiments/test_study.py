@@ -306,10 +306,12 @@ def test_a_plugin_s_model_and_data_are_trained_in_several_processes(plugin, tmp_
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"model": "matter"}, "did you mean mater"),
-        ({"model": "mater", "option": {"widht": 8}}, "did you mean width"),
-        ({"treatment": "modality_dropuot"}, "did you mean modality_dropout"),
-        ({"feature": {"audio": "mfc"}}, "did you mean mfcc"),
+        ({"model": "matter"}, "^model: no model is called 'matter'; did you mean mater"),
+        ({"model": "mater", "option": {"widht": 8}}, "^option widht: .* did you mean width"),
+        ({"treatment": "modality_dropuot"}, "^treatment: .* did you mean modality_dropout"),
+        ({"feature": {"audio": "mfc"}}, "^feature audio: .* did you mean mfcc"),
+        ({"epochs": 0}, "^epochs: Input should be greater"),
+        ({"workers": 0}, "workers: 0; give a number of processes from 1"),
     ],
 )
 def test_options_are_checked_before_anything_is_computed(study, options, words):

@@ -50,8 +50,11 @@ def check_people(told: Told, column: str) -> None:
             )
 
 
-def check_division(told: Told, column: str, path: object) -> None:
+def check_division(told: Told, column: str, path: object) -> list[str]:
     """Check that there is something to train on and something to test.
+
+    Returns:
+        Notices on what is possible but doubtful, sentences.
 
     Raises:
         FormatError: there is not.
@@ -69,6 +72,9 @@ def check_division(told: Told, column: str, path: object) -> None:
             path=str(path),
             advice="give rows of train, and of valid or test, or leave the column out",
         )
+    if column == "part" and "test" not in parts:
+        return ["No row is of part test: figures are of valid, which also selects the epoch."]
+    return []
 
 
 def check_stretches(told: Told) -> None:

@@ -112,7 +112,7 @@ class Reading:
         _checks.check_stretches(told)
         if division:
             _checks.check_people(told, division)
-            _checks.check_division(told, division, self.path)
+            self.notices += _checks.check_division(told, division, self.path)
         files = self._check_files(told)
         if kind == "categories":
             assert isinstance(label, str)
@@ -148,15 +148,17 @@ class Reading:
     def _choose_label(self) -> str | tuple[str, ...]:
         label = self.asked.label
         if label is None:
-            label = "emotion" if "emotion" in self.columns else ()
+            asked_for = "emotion" in self.columns or self.asked.kind == "categories"
+            label = "emotion" if asked_for else ()
         columns = (label,) if isinstance(label, str) else label
         if columns and not {*columns} & {*self.columns} and "ratings" in self.columns:
             self._check_dimensions(columns)
             columns = label = ()  # dimensions of the ratings
         if not columns:
-            advice = "name the column of the labels, or give files of ratings per frame"
+            advice = "name the column of the labels (--label), or give files of ratings per frame"
             require_columns(self.path, self.columns, ["ratings"], advice)
-        require_columns(self.path, self.columns, columns, LAYOUT)
+        advice = LAYOUT if self.asked.label else "name the column of the labels (--label)"
+        require_columns(self.path, self.columns, columns, advice)
         if columns and all(not row.text(c) for row in self.rows for c in columns):
             raise FormatError(
                 f"column {', '.join(columns)} is empty in every row",

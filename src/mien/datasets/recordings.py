@@ -27,7 +27,7 @@ from mien.datasets.splits import (
     sfav_folds,
     vavl_partitions,
 )
-from mien.errors import InputError, MienError
+from mien.errors import InputError, MienError, PluginError
 from mien.features.cache import FeatureCache, content_digest
 from mien.features.extract import to_signals
 from mien.features.extractor import Extractor, create_extractor
@@ -185,6 +185,7 @@ class RecordingsDataSet(DataSet):
 
         Raises:
             InputError: there are clips, and none can be read.
+            PluginError: likewise, because of a plugin.
             MienError: the first of them that cannot be read, if `strict`.
         """
         operation = create_degradation(job.condition, places.data)
@@ -208,6 +209,8 @@ class RecordingsDataSet(DataSet):
                 if progress is not None:
                     progress(done, len(wanted))
         if unreadable and len(unreadable) == len(wanted):
+            if isinstance(unreadable[0].error, PluginError):
+                raise unreadable[0].error
             raise InputError(
                 f"none of {len(wanted)} recordings can be read; the first: {unreadable[0].error}",
                 path=unreadable[0].path.parent,

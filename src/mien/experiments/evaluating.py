@@ -33,7 +33,7 @@ from mien.experiments.runner import read_with_progress
 from mien.experiments.runs import NOTE, RunFolder, reopen_run
 from mien.formats import write_text
 from mien.models import Task
-from mien.plugins import load_plugins
+from mien.plugins import load_plugins, naming_plugins
 from mien.trained import TrainedModel, load_model
 
 _PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
@@ -72,6 +72,7 @@ class EvaluateOptions(TypedDict, total=False):
     console: Console | None
 
 
+@naming_plugins()
 def evaluate(
     model: TrainedModel | str | Path,
     *,

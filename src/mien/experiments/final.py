@@ -150,14 +150,18 @@ def _write_card(
         dimensions_source=experiment.card.dimensions_source,
         licence=provenance.licence or experiment.card.licence,
         metrics=summarise_folds(results),
-        how=f"Cross-validated over {folds} {_plural('fold', folds)} and {seeds} "
-        f"{_plural('seed', seeds)}, divided by person where people are known; means and sample "
-        "standard deviations are over these runs. The file itself was then fitted on everybody, "
+        how=f"{_describe_folds(folds)} and {seeds} {_plural('seed', seeds)}, divided by person "
+        "where people are known; means and sample standard deviations are over these runs. "
+        "The file itself was then fitted on everybody, "
         f"for {epochs} {_plural('epoch', epochs)}, so no figure is of the file itself.",
         command=provenance.command,
         fingerprint=digest(everybody.fingerprint()),
         paper=MODELS[everybody.model.model].paper,
     )
+
+
+def _describe_folds(folds: int) -> str:
+    return "Measured on one division" if folds == 1 else f"Cross-validated over {folds} folds"
 
 
 def summarise_folds(results: pd.DataFrame) -> tuple[Measured, ...]:

@@ -33,7 +33,7 @@ from mien.experiments.runner import (
 from mien.experiments.runs import RunSpec, measure_overlap
 from mien.experiments.tables import summarise_runs, write_page
 from mien.formats import make_folder, write_text
-from mien.plugins import load_plugins
+from mien.plugins import load_plugins, naming_plugins
 from mien.trained import SUFFIX
 
 TABLES = (".csv", ".tsv")
@@ -96,6 +96,7 @@ class RunOptions(TypedDict, total=False):
     command: str
 
 
+@naming_plugins()
 def reproduce(name: str, **run: Unpack[RunOptions]) -> Report:
     """Run an experiment that ships with mien, and write its tables and figures.
 
@@ -145,6 +146,7 @@ class TrainOptions(RunOptions, total=False):
     folds: int | None
 
 
+@naming_plugins()
 def train(
     path: str | Path,
     *,

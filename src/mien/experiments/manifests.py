@@ -18,6 +18,17 @@ EPOCHS, PATIENCE, BATCH_SIZE, RATE, CLIP = 60, 12, 16, 1e-3, 1.0
 
 _FIGURES = {("categories", "clip"): ("confusion",), ("dimensions", "frame"): ("traces",)}
 
+_ARGUMENTS = {
+    "models.0.model": "model",
+    "models.0.options": "option",
+    "data.features": "feature",
+    "data.count": "folds",
+    "data.label": "label",
+    "treatments.0.operation": "treatment",
+    "training.epochs": "epochs",
+    "seeds": "seeds",
+}  # by the place in the experiment that each is written to
+
 Feature = str | Mapping[str, Any]
 
 
@@ -65,7 +76,7 @@ def plan_study(path: Path, study: Study, name: str = "") -> Experiment:
         "data": _describe_data(path, study),
         "models": [{"model": study.model, "options": dict(study.options)}],
         "training": {
-            "epochs": study.epochs or EPOCHS,
+            "epochs": EPOCHS if study.epochs is None else study.epochs,
             "patience": PATIENCE,
             "batch_size": BATCH_SIZE,
             "clip": CLIP,
@@ -80,10 +91,20 @@ def plan_study(path: Path, study: Study, name: str = "") -> Experiment:
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"] if part != "function-plain")
-        raise OptionError(f"{place}: {problem['msg'].removeprefix('Value error, ')}") from error
+        message = problem["msg"].removeprefix("Value error, ")
+        raise OptionError(f"{_name_argument(place)}: {message}") from error
     task = experiment.data.resolve(find_places(path.parent)).task()
     figures = _FIGURES.get((task.kind, task.per), ())
     return experiment.model_copy(update={"figures": figures})
+
+
+def _name_argument(place: str) -> str:
+    """Say a place in the experiment as the argument that it is from."""
+    for start, argument in _ARGUMENTS.items():
+        if place == start or place.startswith(f"{start}."):
+            rest = place.removeprefix(start).strip(".")
+            return f"{argument} {rest}".strip()
+    return place
 
 
 def _describe_data(path: Path, study: Study) -> dict[str, Any]:

@@ -33,7 +33,8 @@ from mien.experiments.data import list_folds, list_unobserved, list_unreadable, 
 from mien.experiments.execution import execute
 from mien.experiments.experiment import Experiment
 from mien.experiments.runs import KEYS, RunSpec, RunState
-from mien.plugins import load_plugins, loaded_plugins
+from mien.models import MODELS
+from mien.plugins import load_plugins, loaded_plugins, naming_plugins
 
 WATCH_S = 2.0
 _COLUMNS = (
@@ -174,7 +175,12 @@ def run_all(
             on the CPU, and for one elsewhere; one runs here.
         hardware: what each run is computed on.
         force: train all of them again.
+
+    Raises:
+        OptionError: there is to be no worker.
     """
+    if workers is not None and workers < 1:
+        raise OptionError(f"workers: {workers}", advice="give a number of processes from 1")
     states = {number: run.inspect() for number, run in enumerate(runs)}
     left = [run for number, run in enumerate(runs) if force or not states[number].done]
     _tell_changes(states.values(), console)
@@ -292,12 +298,18 @@ def attempt(
     try:
         fabric = how.hardware.create_fabric()
         if how.hardware.devices == 1:
-            execute(run, fabric, on_progress, force=how.force)
+            with naming_plugins():
+                execute(run, fabric, on_progress, force=how.force)
         else:
             plugins = tuple(loaded_plugins())
             fabric.launch(partial(_share, run=run, force=how.force, plugins=plugins))
     except MienError as error:
         return str(error)
+    except Exception as error:
+        if not MODELS.origin(run.model.model):
+            raise
+        # Not of the plugin's own lines, as where it gives what is no prediction.
+        return f"the model {run.model.model} raised {type(error).__name__}: {error}; mend it"
     return None
 
 

@@ -34,7 +34,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mien import weights
 from mien.errors import MienError, ModelFileError, OptionError, PluginError
 from mien.features.streams import BufferedStream, SoundStream
-from mien.plugins import loaded_plugins
+from mien.plugins import loaded_plugins, naming_plugins
 from mien.registry import Registry, check_options
 
 Floats = NDArray[np.float32]
@@ -346,7 +346,8 @@ def run_extractor(
     """
     name = extractor.name
     try:
-        rows = np.asarray(function(given))
+        with naming_plugins():
+            rows = np.asarray(function(given))
     except MienError:
         raise
     except Exception as error:

@@ -11,7 +11,7 @@ from mien._closing import Closing
 from mien.errors import MienError, OptionError
 from mien.features.extractor import Extractor
 from mien.features.reader import Observation, Reader
-from mien.media import Limits
+from mien.media import Decoder, Limits
 from mien.recognition.scoring import learn_offset, score
 from mien.recognition.tables import build_timeline
 from mien.recognition.windows import Grid, Person, find_people, main_person
@@ -102,6 +102,11 @@ class Recognizer(Closing):
         self._files = dict(features or {})
         self._check_features(extractors)
         self._reader = Reader(extractors, limits=limits)
+
+    @property
+    def decoder(self) -> Decoder:
+        """The decoder, with its child process."""
+        return self._reader.decoder
 
     def close(self) -> None:
         """End the decoder's process."""
