@@ -62,7 +62,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._origins[name] = _ORIGIN.get()
 
     def origin(self, name: str) -> str:
-        """Where an entry comes from: a plugin file or a distribution; empty for mien itself."""
+        """Tell where an entry is from: a plugin file or a distribution; empty for mien itself."""
         self._load()
         return self._origins.get(name, "")
 
@@ -132,7 +132,7 @@ def registering_from(origin: str) -> Iterator[None]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice for a name that nobody knows: the nearest known ones, or all of them.
+    """Advise on an unknown name: the nearest known ones, or all of them.
 
     Example:
         >>> nearest("widht", ["width", "depth"])

@@ -77,7 +77,7 @@ def test_any_official_size(channels, inputs, kernel, time):
 
 
 @pytest.mark.parametrize("change", ["missing", "more", "shape"])
-def test_spoilt_checkpoints_are_refused(change):
+def test_degraded_checkpoints_are_refused(change):
     state = official((4, 4), 3, 3)
     if change == "missing":
         del state["network.1.conv2.bias"]
