@@ -41,7 +41,7 @@ def confusion_matrix(scores: Numbers, target: Numbers) -> Floats:
 
 
 def accuracy(scores: Numbers, target: Numbers) -> float:
-    """Compute the accuracy over the labelled items, from 0 to 1; arguments as `confusion_matrix`."""
+    """Compute the accuracy over labelled items, from 0 to 1; arguments as `confusion_matrix`."""
     counts = confusion_matrix(scores, target)
     return _ratio(np.trace(counts), counts.sum())
 

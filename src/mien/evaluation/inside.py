@@ -46,7 +46,7 @@ class PredictionEntropy(Protocol):
     """How sure each modality's own head is, and the difference (MATER, Table 1)."""
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Measure the mean entropy and accuracy of each head, in nats; the gap between the first two.
+        """Measure mean entropy (nats) and accuracy of each head; the gap between the first two.
 
         Raises:
             OptionError: the model has no heads of single modalities.

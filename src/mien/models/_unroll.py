@@ -200,7 +200,7 @@ class _LayerPass:
         return torch.stack([part.view(batch, -1) for part in (query, key, value)], dim=1).flatten(1)
 
     def collect(self) -> tuple[Tensor, ...]:
-        """Collect the gradients of the fields of `Cross`, then of `Layer`, over all steps at once."""
+        """Collect gradients of the fields of `Cross`, then of `Layer`, over all steps at once."""
         g = _Gradients._make(map(torch.stack, zip(*self.found[::-1], strict=True)))
         attended, query, weights = (
             torch.stack([getattr(made, name) for made in self.tape])

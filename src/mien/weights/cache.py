@@ -22,7 +22,7 @@ from mien.weights.registry import WeightFile
 
 
 def cache_folder() -> Path:
-    """Find the folder: ``MIEN_CACHE``, else ``mien`` under ``XDG_CACHE_HOME``, else ``~/.cache/mien``."""
+    """Find ``MIEN_CACHE``, else ``mien`` under ``XDG_CACHE_HOME``, else ``~/.cache/mien``."""
     if chosen := os.environ.get("MIEN_CACHE"):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
