@@ -161,8 +161,8 @@ def as_markdown(table: pd.DataFrame, clips: int) -> str:
         f"Written by `python -m tools.voice_drift --measure`. {clips} voice takes of "
         f"Java-SED (takes {' and '.join(TAKES)}), six emotions. Logistic regression (C = 0.01) on "
         "mean and standard deviation over all steps, trained on takes read alone; accuracy on the "
-        "actor left out, mean ± standard deviation (population) over 8 actors. The long recording is "
-        "all takes in one random order (seed 0). The drift was estimated on RAVDESS.",
+        "actor left out, mean ± standard deviation (population) over 8 actors. The long recording "
+        "is all takes in one random order (seed 0). The drift was estimated on RAVDESS.",
         "",
         "| encoder | takes alone | inside a long recording |",
         "|---|---|---|",

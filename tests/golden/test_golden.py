@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from golden.check import Unreadable, check_file, main, read
 from golden.outputs import compute_outputs
-from mien.models._official import OFFICIAL, from_official
+from mien.models import from_official
+from mien.models._official import OFFICIAL
 
 NAMES = {
     "auxformer": "auxformer",

@@ -10,8 +10,8 @@ import torch
 
 from golden.check import read
 from mien.errors import OptionError, WeightError
-from mien.models import _official
-from mien.models._official import OFFICIAL, from_official
+from mien.models import _official, from_official
+from mien.models._official import OFFICIAL
 
 FILES = {
     "auxformer": "auxformer",

@@ -11,7 +11,7 @@ from golden.check import check_file
 from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
 from mien.layers.tcn import TCN, receptive_field
-from mien.models._official import from_official
+from mien.models import from_official
 
 
 def test_golden(golden_folder):

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from golden.check import check_file
 from mien.errors import OptionError, WeightError
-from mien.models._official import from_official
+from mien.models import from_official
 from mien.models.i3d import (
     I3D,
     ConvolutionSpec,
