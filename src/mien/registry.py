@@ -66,6 +66,12 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._load()
         return self._origins.get(name, "")
 
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Names of the installed distributions that announce entries, in order, each once."""
+        points = entry_points(group=self.group)
+        return tuple(sorted({point.dist.name for point in points if point.dist}))
+
     def __getitem__(self, name: str) -> Entry:
         """Look up the entry of that name.
 

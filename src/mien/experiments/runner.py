@@ -191,10 +191,19 @@ def run_all(
         how = ExecutionSettings(hardware, force)
         for run, error in _execute_each(left, at_once, how, on_progress):
             progress.advance(bar)
+            error = error or _explain_undone(run.inspect())
             if error is not None:
                 failures.append(Failure(run, error))
                 console.print(f"{run.folder.path}: {error}", markup=False, style="red")
     return failures
+
+
+def _explain_undone(state: RunState) -> str | None:
+    """Say why a run that was just executed is not done; None where it is."""
+    if state.done:
+        return None
+    changed = f"{', '.join(state.changes)} changed" if state.changes else "results are lacking"
+    return f"{changed} while it ran; what it reads must be the same at every reading"
 
 
 def _tell_changes(states: Iterable[RunState], console: Console) -> None:
