@@ -64,15 +64,15 @@ def sfav_dropout(batch: int, *, on_features: bool) -> tuple[Side, Side]:
     plain = Sfav("ia")
     model = from_official("sfav_ia", plain.state_dict(), num_heads=1)
     cast(SFAV, model).missing_frame = "zeros"  # official weights come with black pictures
-    share = torch.rand(batch, generator=torch.Generator().manual_seed(3))
+    fraction = torch.rand(batch, generator=torch.Generator().manual_seed(3))
     four = target.repeat(4)
-    voice = fourfold(audio, crops[:, :, :, :1, :1], share)[0].transpose(1, 2)
+    voice = fourfold(audio, crops[:, :, :, :1, :1], fraction)[0].transpose(1, 2)
     heard, seen = torch.ones(2, 4 * batch, dtype=torch.bool)
     heard[2 * batch : 3 * batch] = False
     seen[3 * batch :] = False
 
     def mine() -> Tensor:
-        left = (1 - share)[:, None, None]
+        left = (1 - fraction)[:, None, None]
         if on_features:
             full = _described(model, crops)
             weak = full * left
@@ -90,7 +90,7 @@ def sfav_dropout(batch: int, *, on_features: bool) -> tuple[Side, Side]:
         return cast(Model, model).loss(model(signals), four)
 
     def theirs() -> Tensor:
-        return F.cross_entropy(plain(*fourfold(audio, crops, share)), four)
+        return F.cross_entropy(plain(*fourfold(audio, crops, fraction)), four)
 
     return Side(model, None, mine), Side(plain, None, theirs)
 

@@ -101,16 +101,16 @@ def _erase(faces: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(encoder: FaceEncoder, faces: Tensor, shares: Tensor) -> dict[str, float]:
+def measure(encoder: FaceEncoder, faces: Tensor, proportions: Tensor) -> dict[str, float]:
     """Majority-vote accuracy, unweighted average recall and cross-entropy to the votes."""
     encoder.eval()
     logits = torch.cat([encoder(part.float() / 255).logits for part in faces.split(256)])
-    truth, said = shares.argmax(1), logits.argmax(1)
+    truth, said = proportions.argmax(1), logits.argmax(1)
     recalls = [(said[truth == k] == k).float().mean() for k in truth.unique()]
     return {
         "accuracy": float((truth == said).float().mean()),
         "unweighted_average_recall": float(torch.stack(recalls).mean()),
-        "cross_entropy": float(F.cross_entropy(logits, shares)),
+        "cross_entropy": float(F.cross_entropy(logits, proportions)),
     }
 
 
@@ -174,7 +174,7 @@ class Run:
         temporary.replace(self.folder / "checkpoint.pt")
         write_table(pd.DataFrame(self.log), self.folder / "log.csv")
 
-    def train_epoch(self, faces: Tensor, shares: Tensor) -> float:
+    def train_epoch(self, faces: Tensor, proportions: Tensor) -> float:
         """One pass; returns the mean training loss (cross-entropy to the vote distribution)."""
         self.encoder.train()
         order = torch.randperm(len(faces), generator=self.generator)
@@ -184,7 +184,7 @@ class Run:
             crops = augment(faces[chosen].float() / 255, self.recipe, self.generator)
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = self.encoder(crops).logits
-            loss = F.cross_entropy(logits.float(), shares[chosen])
+            loss = F.cross_entropy(logits.float(), proportions[chosen])
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -217,13 +217,13 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
 
     recipe = Recipe()
-    faces, shares = ferplus_faces(arguments.data / "ferplus", "train")
+    faces, proportions = ferplus_faces(arguments.data / "ferplus", "train")
     held_faces, held_shares = ferplus_faces(arguments.data / "ferplus", "valid")
     run = Run(recipe, len(faces) // recipe.batch, arguments.out)
     run.resume()
     while run.epoch < recipe.epochs and not arguments.keep:
         started = time.monotonic()
-        loss = run.train_epoch(faces, shares)
+        loss = run.train_epoch(faces, proportions)
         run.epoch += 1
         scores = measure(run.average.module, held_faces, held_shares)
         seconds = round(time.monotonic() - started)

@@ -86,8 +86,8 @@ def publish_drift() -> None:
         "drift_over_time": left[:, :DRIFT_RANK] * root,
         "drift_over_features": root[:, None] * right[:DRIFT_RANK],
     }
-    share = (strength[:DRIFT_RANK] ** 2).sum() / (strength**2).sum()
-    print(f"{DRIFT_RANK} components hold {share:.3f} of the drift's energy")
+    fraction = (strength[:DRIFT_RANK] ** 2).sum() / (strength**2).sum()
+    print(f"{DRIFT_RANK} components hold {fraction:.3f} of the drift's energy")
     publish(
         "voice_drift",
         tensors,
@@ -154,15 +154,15 @@ def measure() -> None:
 
 
 def as_markdown(table: pd.DataFrame, clips: int) -> str:
-    """Means and deviations over actors, with what they are."""
+    """Mean and standard deviation over actors, with what they are."""
     lines = [
         "# What positions do to the voice features",
         "",
         f"Written by `python -m tools.voice_drift --measure`. {clips} voice takes of "
         f"Java-SED (takes {' and '.join(TAKES)}), six emotions. Logistic regression (C = 0.01) on "
-        "mean and deviation over all steps, trained on takes read alone; accuracy on the actor "
-        "left out, mean ± standard deviation (population) over 8 actors. The long recording is all "
-        "takes in one random order (seed 0). The drift was estimated on RAVDESS.",
+        "mean and standard deviation over all steps, trained on takes read alone; accuracy on the "
+        "actor left out, mean ± standard deviation (population) over 8 actors. The long recording "
+        "is all takes in one random order (seed 0). The drift was estimated on RAVDESS.",
         "",
         "| encoder | takes alone | inside a long recording |",
         "|---|---|---|",

@@ -123,18 +123,18 @@ class Sfav(nn.Module):
         )
 
 
-def fourfold(audio: Tensor, crops: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+def fourfold(audio: Tensor, crops: Tensor, fraction: Tensor) -> tuple[Tensor, Tensor]:
     """Build the batch of modality dropout: full, attenuated, without audio, without video.
 
     Args:
         audio: ``(batch, 10, 156)``.
         crops: ``(batch, 15, 3, 224, 224)``.
-        share: ``(batch,)`` how much of the audio is left where both are attenuated.
+        fraction: ``(batch,)`` how much of the audio is left where both are attenuated.
 
     Returns:
         Four times the batch of both.
     """
-    of_audio, of_crops = share[:, None, None], (1 - share)[:, None, None, None, None]
+    of_audio, of_crops = fraction[:, None, None], (1 - fraction)[:, None, None, None, None]
     nothing = torch.zeros_like(audio), torch.zeros_like(crops)
     return (
         torch.cat((audio, audio * of_audio, nothing[0], audio)),

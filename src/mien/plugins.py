@@ -72,7 +72,7 @@ def load_plugins(paths: Iterable[str | Path]) -> None:
 
 
 def loaded_plugins() -> Mapping[str, str]:
-    """SHA-256 of every plugin file that was loaded, by its absolute path."""
+    """Return the SHA-256 of every plugin file that was loaded, by its absolute path."""
     return MappingProxyType(_LOADED)
 
 

@@ -63,9 +63,15 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._origins[name] = _find_origin()
 
     def origin(self, name: str) -> str:
-        """Where an entry comes from: a plugin file or a distribution; empty for mien itself."""
+        """Tell where an entry is from: a plugin file or a distribution; empty for mien itself."""
         self._load()
         return self._origins.get(name, "")
+
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """Names of the installed distributions that announce entries, in order, each once."""
+        points = entry_points(group=self.group)
+        return tuple(sorted({point.dist.name for point in points if point.dist}))
 
     def __getitem__(self, name: str) -> Entry:
         """Look up the entry of that name.
@@ -145,7 +151,7 @@ def _find_origin() -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Advice for a name that nobody knows: the nearest known ones, or all of them.
+    """Advise on an unknown name: the nearest known ones, or all of them.
 
     Example:
         >>> nearest("widht", ["width", "depth"])

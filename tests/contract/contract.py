@@ -32,7 +32,7 @@ from contract.material import (
     uneven,
 )
 from mien.errors import NothingPresent, OptionError, WeightError
-from mien.models._task import Task
+from mien.models import Task
 from mien.signals import Sequence, Signals
 
 

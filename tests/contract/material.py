@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from mien.errors import OptionError
-from mien.models._base import Model
-from mien.models._registry import create_model
-from mien.models._task import Task
+from mien.models import Model, Task, create_model
 from mien.signals import Sequence, Signals
 
 TASKS = {

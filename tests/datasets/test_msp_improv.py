@@ -27,7 +27,7 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def test_clips_have_a_consensus_shares_and_dimensions(corpus):
+def test_clips_have_a_consensus_soft_labels_and_dimensions(corpus):
     first, second = msp_improv_clips(corpus)
     assert (first.person, first.label, first.path.suffix) == ("msp_improv/F01", "anger", ".avi")
     # Rated 2 of 1 (active) to 5 (calm): nearly as active as can be.

@@ -83,10 +83,10 @@ def test_nothing_to_score_is_nan(told, metric):
 
 def test_the_largest_share_is_the_label():
     scores = np.eye(3)[[0, 1, 2, 0, 0]]
-    shares = np.array(
+    proportions = np.array(
         [[0.6, 0.2, 0.2], [0.5, 0.4, 0.1], [0.5, 0.5, 0], [NAN, 0.5, 0.5], [0.4, 0.4, 0.2]]
     )
-    assert accuracy(scores, shares) == 0.5
+    assert accuracy(scores, proportions) == 0.5
 
 
 def test_calibration_by_hand():
@@ -103,8 +103,8 @@ def test_calibration_by_hand():
 
 def test_calibration_against_a_plain_loop(told):
     scores, target = told
-    shares = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
-    confidence, right = shares.max(1), shares.argmax(1) == target
+    proportions = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+    confidence, right = proportions.max(1), proportions.argmax(1) == target
     total = 0.0
     for bin_ in range(15):
         inside = (confidence > bin_ / 15) & (confidence <= (bin_ + 1) / 15)

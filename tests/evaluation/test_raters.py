@@ -60,8 +60,8 @@ RATED = {
 
 
 def measured(rated=RATED, model=None):
-    judged = Subject(model or Ear(), CLIPS, ("accuracy",), rated=lambda: rated)
-    return {row.condition: row.value for row in HumanRaters().measure(judged)}
+    subject = Subject(model or Ear(), CLIPS, ("accuracy",), rated=lambda: rated)
+    return {row.condition: row.value for row in HumanRaters().measure(subject)}
 
 
 def test_people_and_model_are_counted_on_the_same_clips_against_what_was_acted():

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tests.synthetic import generate_examples
 
-from mien import plugins
+from mien import plugins, registry
 from mien.datasets import Places
 from mien.datasets.simulator import Simulator
 from mien.experiments import fingerprint
 from mien.experiments.experiment import Experiment
 from mien.experiments.fingerprint import (
     fingerprint_examples,
+    fingerprint_measuring_code,
     fingerprint_training_code,
     list_changes,
     strip_prose,
@@ -86,6 +89,24 @@ def test_plugins_count(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("x = 1\n")
     plugins.load_plugin(tmp_path / "mine.py")
     assert list_changes(before, fingerprint_training_code("mater")) == ("plugin mine.py",)
+    assert fingerprint_measuring_code()["plugin mine.py"]
+
+
+@pytest.mark.parametrize(
+    ("group", "digest"),
+    [
+        ("mien.models", lambda: fingerprint_training_code("mater")),
+        ("mien.criteria", lambda: fingerprint_training_code("mater")),
+        ("mien.metrics", fingerprint_measuring_code),
+    ],
+)
+def test_installed_distributions_count_by_their_version(monkeypatch, group, digest):
+    before = digest()
+    point = SimpleNamespace(dist=SimpleNamespace(name="numpy"))
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == asked else [])
+    asked = group
+    assert list_changes(before, digest()) == ("plugin numpy",)
+    assert digest()["plugin numpy"] == version("numpy")
 
 
 def spec(tmp_path, **changed):

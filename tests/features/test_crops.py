@@ -128,20 +128,20 @@ def test_flat_crop_has_no_quality():
     assert rate_quality(image, face, align(image, face.landmarks)) == 0
 
 
-def test_quality_of_a_real_face_falls_when_it_is_spoilt(java_clip):
+def test_quality_of_a_real_face_falls_when_it_is_degraded(java_clip):
     detector = detector_or_skip()
     image = clip_frames(java_clip)[3]
     height, width = image.shape[:2]
 
-    def judged(picture):
+    def rate(picture):
         face = detector.detect(picture)[0]
         return rate_quality(picture, face, align(picture, face.landmarks))
 
-    good = judged(image)
+    good = rate(image)
     assert good > 0.6
-    assert judged(cv2.GaussianBlur(image, (0, 0), 4)) < good / 2
-    assert judged(cv2.resize(image, (width // 6, height // 6), interpolation=3)) < good / 2
-    assert judged((image * 0.15).astype(np.uint8)) < good / 2
+    assert rate(cv2.GaussianBlur(image, (0, 0), 4)) < good / 2
+    assert rate(cv2.resize(image, (width // 6, height // 6), interpolation=3)) < good / 2
+    assert rate((image * 0.15).astype(np.uint8)) < good / 2
     face = detector.detect(image)[0]
     crop = align(image, face.landmarks)
     turned = face.landmarks.copy()

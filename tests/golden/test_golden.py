@@ -1,4 +1,4 @@
-"""The golden files are met, and files in which anything is spoilt are not."""
+"""The golden files are met, and files in which anything was changed are not."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from golden.check import Unreadable, check_file, main, read
 from golden.outputs import compute_outputs
-from mien.models._official import OFFICIAL, from_official
+from mien.models import from_official
+from mien.models._official import OFFICIAL
 
 NAMES = {
     "auxformer": "auxformer",
@@ -68,25 +69,25 @@ def test_golden(golden_folder, file):
 
 
 @pytest.mark.parametrize("file", KNOWN)
-def test_spoilt_outputs_and_gradients_fail(golden_folder, tmp_path, file):
+def test_degraded_outputs_and_gradients_fail(golden_folder, tmp_path, file):
     source = golden_folder / f"{file}.safetensors"
     with safe_open(source, framework="pt") as archive:
         keys = [key for key in archive.keys() if key.startswith(("output", "grad"))]  # noqa: SIM118
 
-    def spoil(tensors, _notes):
+    def degrade(tensors, _notes):
         for key in keys:
             step = 1e-3 * max(float(tensors[key].abs().max()), 0.1)
             tensors[key].view(-1)[-1] += step
 
-    rows = check_file(rewrite(source, tmp_path / "spoilt.safetensors", spoil))
+    rows = check_file(rewrite(source, tmp_path / "degraded.safetensors", degrade))
     rows = [row for row in rows if not row.what.startswith("input/")]
     assert {row.what for row in rows if row.good} == set()
     assert {row.what for row in rows} == set(keys)
 
 
 @pytest.mark.parametrize("file", KNOWN)
-def test_a_spoilt_parameter_fails(golden_folder, tmp_path, file):
-    def spoil(tensors, _notes):
+def test_a_degraded_parameter_fails(golden_folder, tmp_path, file):
+    def degrade(tensors, _notes):
         key = (
             next(key for key in tensors if key.startswith("param/") and "weight" in key.lower())
             if file != "ca_fusion"
@@ -94,8 +95,8 @@ def test_a_spoilt_parameter_fails(golden_folder, tmp_path, file):
         )
         tensors[key] = (tensors[key].float() * 1.05).to(tensors[key].dtype)
 
-    spoilt = rewrite(golden_folder / f"{file}.safetensors", tmp_path / "s.safetensors", spoil)
-    assert main([str(spoilt)]) == 1
+    degraded = rewrite(golden_folder / f"{file}.safetensors", tmp_path / "s.safetensors", degrade)
+    assert main([str(degraded)]) == 1
 
 
 @pytest.mark.parametrize("file", KNOWN)
@@ -223,7 +224,7 @@ def test_what_means_nothing_fails(golden_folder, tmp_path, key):
 
 
 def test_the_position_table_is_compared_with_ours(golden_folder, tmp_path):
-    def spoil(tensors, _notes):
+    def degrade(tensors, _notes):
         tensors["input/position_table"][3, 2] += 1e-6
 
     def cut(tensors, _notes):
@@ -232,7 +233,7 @@ def test_the_position_table_is_compared_with_ours(golden_folder, tmp_path):
     def drop(tensors, _notes):
         del tensors["input/position_table"]
 
-    for change in (spoil, cut):
+    for change in (degrade, cut):
         assert set(wrong(golden_folder, tmp_path, "mater_reference", change)) == {
             "input/position_table"
         }
@@ -310,11 +311,11 @@ def test_whatever_happens_to_a_file_the_next_is_checked(golden_folder, monkeypat
 def test_a_thousandth_in_one_value_of_efficientface_fails(golden_folder, tmp_path):
     names = ("features", "logits", "stage2_mean", "modulator_mean", "local_mean")
 
-    def spoil(tensors, _notes):
+    def degrade(tensors, _notes):
         for name in names:
             tensors[f"output/{name}"][1, 3] += 1e-3
 
-    found = wrong(golden_folder, tmp_path, "efficientface", spoil)
+    found = wrong(golden_folder, tmp_path, "efficientface", degrade)
     assert set(found) == {f"output/{name}" for name in names}
 
 

@@ -10,8 +10,8 @@ import torch
 
 from golden.check import read
 from mien.errors import OptionError, WeightError
-from mien.models import _official
-from mien.models._official import OFFICIAL, from_official
+from mien.models import _official, from_official
+from mien.models._official import OFFICIAL
 
 FILES = {
     "auxformer": "auxformer",
@@ -90,9 +90,9 @@ def test_no_message_is_an_index_out_of_range(checkpoint):
     flat = {key: value.flatten() for key, value in parameters.items()}
     scalars = {key: value.flatten()[0] for key, value in parameters.items()}
     empty = {key: value[:0] for key, value in parameters.items()}
-    for spoilt in (flat, scalars, {"something.weight": torch.zeros(3)}):
+    for degraded in (flat, scalars, {"something.weight": torch.zeros(3)}):
         with pytest.raises(WeightError) as caught:
-            from_official(name, spoilt, **sizes)
+            from_official(name, degraded, **sizes)
         assert re.search("parameter|instead of|projection|shapes", str(caught.value))
     with pytest.raises((WeightError, OptionError)):
         from_official(name, empty, **sizes)

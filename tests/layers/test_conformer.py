@@ -20,7 +20,7 @@ from mien.layers.conformer import (
     shift_to_keys,
     sinusoids,
 )
-from mien.models._official import from_official
+from mien.models import from_official
 from mien.models._official_conformer import _DEAD, _NAMES
 
 GOLDEN = ("conformer_block", "conformer_block_vavl")

@@ -12,8 +12,7 @@ from mien.layers.losses import (
     cross_entropy,
     squared_error,
 )
-from mien.models import Task, create_model, list_models
-from mien.models._base import Prediction
+from mien.models import Prediction, Task, create_model, list_models
 from mien.signals import Sequence, Signals
 
 SCORES = torch.tensor([[2.0, -1.0], [0.5, 0.5], [-3.0, 1.0]])

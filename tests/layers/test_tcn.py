@@ -11,7 +11,7 @@ from golden.check import check_file
 from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
 from mien.layers.tcn import TCN, receptive_field
-from mien.models._official import from_official
+from mien.models import from_official
 
 
 def test_golden(golden_folder):
@@ -77,7 +77,7 @@ def test_any_official_size(channels, inputs, kernel, time):
 
 
 @pytest.mark.parametrize("change", ["missing", "more", "shape"])
-def test_spoilt_checkpoints_are_refused(change):
+def test_degraded_checkpoints_are_refused(change):
     state = official((4, 4), 3, 3)
     if change == "missing":
         del state["network.1.conv2.bias"]

@@ -34,8 +34,8 @@ def test_the_masked_share_is_exact(signals, tenths, seed):
 
 def test_masked_frames_are_anywhere():
     after = MaskFrames(0.5, ("video",))(whole(300), seeded())
-    share = after["video"].valid.double().mean(dim=0)
-    assert torch.allclose(share, torch.full_like(share, 0.5), atol=0.15)
+    fraction = after["video"].valid.double().mean(dim=0)
+    assert torch.allclose(fraction, torch.full_like(fraction, 0.5), atol=0.15)
 
 
 def test_one_step_of_the_first_modality_is_left():

@@ -59,9 +59,9 @@ def test_the_whole_batch_loses_the_same_modality_or_none():
         shown = tuple(name for name in after if after.present(name).all())
         assert all(after.present(name).any() == after.present(name).all() for name in after)
         outcomes.append(shown)
-    shares = {shown: outcomes.count(shown) / 900 for shown in set(outcomes)}
-    assert set(shares) == {("audio",), ("video",), ("audio", "video")}
-    assert all(share == pytest.approx(1 / 3, abs=0.09) for share in shares.values())
+    fractions = {shown: outcomes.count(shown) / 900 for shown in set(outcomes)}
+    assert set(fractions) == {("audio",), ("video",), ("audio", "video")}
+    assert all(fraction == pytest.approx(1 / 3, abs=0.09) for fraction in fractions.values())
 
 
 def test_a_batch_keeps_whom_it_would_leave_with_nothing():
@@ -82,10 +82,10 @@ def test_dropout_repeats_the_batch_in_the_order_of_its_kinds():
     assert not without_video["video"].valid.any()
     audio = soft["audio"].values / signals["audio"].values
     video = soft["video"].values / signals["video"].values
-    share = audio[:, 0, 0]
-    assert torch.allclose(audio, share.view(3, 1, 1).expand_as(audio))
-    assert torch.allclose(video, 1 - share.view(3, 1, 1, 1).expand_as(video), atol=1e-6)
-    assert len(set(share.tolist())) == 3
+    fraction = audio[:, 0, 0]
+    assert torch.allclose(audio, fraction.view(3, 1, 1).expand_as(audio))
+    assert torch.allclose(video, 1 - fraction.view(3, 1, 1, 1).expand_as(video), atol=1e-6)
+    assert len(set(fraction.tolist())) == 3
 
 
 def test_noise_takes_the_place_of_one_modality():
@@ -130,15 +130,15 @@ def test_a_loss_that_is_no_number_says_which():
 
 
 def test_unpaired_shares_are_exact_and_do_not_move_with_the_machine():
-    shares = {"both": 0.5, "audio": 0.25, "video": 0.25}
-    kinds = assign_kinds(101, shares, seed=1)
-    assert sorted(kinds.count(kind) for kind in shares) == [25, 25, 51]
-    assert kinds == assign_kinds(101, shares, seed=1)
-    assert kinds != assign_kinds(101, shares, seed=2)
+    fractions = {"both": 0.5, "audio": 0.25, "video": 0.25}
+    kinds = assign_kinds(101, fractions, seed=1)
+    assert sorted(kinds.count(kind) for kind in fractions) == [25, 25, 51]
+    assert kinds == assign_kinds(101, fractions, seed=1)
+    assert kinds != assign_kinds(101, fractions, seed=2)
     # By sha256sum the order is 4, 2, 1, 5, 0, 3: three pairs, two voices (a tie of remainders goes
     # to the first named), one face.
     by_hand = ["audio", "both", "both", "video", "both", "audio"]
-    assert assign_kinds(6, shares, seed=0) == by_hand
+    assert assign_kinds(6, fractions, seed=0) == by_hand
 
 
 def test_unpaired_samples_keep_their_half():
@@ -153,13 +153,13 @@ def test_unpaired_samples_keep_their_half():
 
 
 @pytest.mark.parametrize(
-    ("shares", "message"),
+    ("fractions", "message"),
     [
         ({"both": 0.5}, "add up to 0.5"),
         ({"both": 0.5, "": 0.5}, "names ''"),
         ({"both": 1.5, "audio": -0.5}, "both is 1.5"),
     ],
 )
-def test_unpaired_shares_that_make_no_sense(shares, message):
+def test_unpaired_shares_that_make_no_sense(fractions, message):
     with pytest.raises(OptionError, match=message):
-        assign_kinds(4, shares, seed=0)
+        assign_kinds(4, fractions, seed=0)

@@ -4,9 +4,8 @@ import torch
 from contract.contract import check_contract
 from golden.check import check_file, read
 from mien.errors import OptionError, WeightError
-from mien.models._base import Prediction
-from mien.models._official import OFFICIAL, from_official
-from mien.models._task import Task
+from mien.models import Prediction, Task, from_official
+from mien.models._official import OFFICIAL
 from mien.models.auxformer import AuxFormer
 from mien.signals import Sequence, Signals
 

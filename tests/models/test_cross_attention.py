@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from contract.contract import TASKS, check_contract
 from golden.check import check_file
 from mien.errors import OptionError, WeightError
-from mien.models._official import OFFICIAL, from_official
-from mien.models._registry import create_model
+from mien.models import create_model, from_official
+from mien.models._official import OFFICIAL
 from mien.models.cross_attention import READINGS, CrossCorrelation, cross_correlate
 from mien.signals import Sequence, Signals
 

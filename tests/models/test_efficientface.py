@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from golden.check import check_file
 from mien.errors import OptionError, WeightError
-from mien.models._official import from_official
+from mien.models import from_official
 from mien.models.efficientface import EfficientFace, LocalFeatures, Modulator, ShuffleUnit, shuffle
 
 SMALL = {"classes": 3, "widths": (4, 8, 16, 24, 10), "units": (2, 1, 2), "hidden": 2, "dilated": 1}

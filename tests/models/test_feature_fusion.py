@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 from contract.contract import TASKS, check_contract
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
-from mien.models._base import Prediction
-from mien.models._registry import create_model
+from mien.models import Prediction, create_model
 from mien.models.feature_fusion import encode
 from mien.signals import Sequence, Signals
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from golden.check import check_file
 from mien.errors import OptionError, WeightError
-from mien.models._official import from_official
+from mien.models import from_official
 from mien.models.i3d import (
     I3D,
     ConvolutionSpec,
@@ -72,7 +72,7 @@ def test_golden(golden_folder):
 
 
 @pytest.mark.parametrize("key", ["Mixed_3b.b2b.conv3d.weight", "Conv3d_2c_3x3.bn.running_mean"])
-def test_a_spoilt_parameter_fails(golden_folder, tmp_path, key):
+def test_a_degraded_parameter_fails(golden_folder, tmp_path, key):
     from safetensors import safe_open
 
     source = golden_folder / "i3d_stem.safetensors"
@@ -80,8 +80,8 @@ def test_a_spoilt_parameter_fails(golden_folder, tmp_path, key):
         notes = archive.metadata()
     tensors = load_file(source)
     tensors[f"param/{key}"].view(-1)[0] += 0.5
-    save_file(tensors, tmp_path / "spoilt.safetensors", notes)
-    assert not all(row.good for row in check_file(tmp_path / "spoilt.safetensors"))
+    save_file(tensors, tmp_path / "degraded.safetensors", notes)
+    assert not all(row.good for row in check_file(tmp_path / "degraded.safetensors"))
 
 
 @pytest.mark.parametrize("last", ["Conv3d_1a_7x7", "Conv3d_2c_3x3", "Mixed_3c", "Mixed_4b"])
@@ -104,14 +104,14 @@ def test_a_checkpoint_with_logits():
         assert again(clip).shape == (2, 3)
 
 
-@pytest.mark.parametrize("spoil", ["missing", "superfluous", "shape", "gap"])
-def test_what_is_no_checkpoint_is_refused(spoil):
+@pytest.mark.parametrize("degrade", ["missing", "superfluous", "shape", "gap"])
+def test_what_is_no_checkpoint_is_refused(degrade):
     state = official(small())
-    if spoil == "missing":
+    if degrade == "missing":
         del state["Mixed_3b.b1a.bn.weight"]
-    elif spoil == "superfluous":
+    elif degrade == "superfluous":
         state["Mixed_9z.b0.conv3d.weight"] = torch.zeros(1)
-    elif spoil == "shape":
+    elif degrade == "shape":
         state["Mixed_3b.b1b.conv3d.weight"] = torch.zeros(4, 3, 1, 1, 1)
     else:
         state = {k: v for k, v in state.items() if not k.startswith("Mixed_3b")}

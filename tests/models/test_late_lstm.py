@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from contract.contract import check_contract
 from mien.layers.concordance import ccc_loss
-from mien.models._task import Task
+from mien.models import Task
 from mien.models.late_lstm import LateLSTM, Recurrent
 from mien.signals import Sequence, Signals
 

@@ -13,8 +13,7 @@ from safetensors.torch import load_file
 from contract.contract import check_contract
 from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
-from mien.models._official import from_official
-from mien.models._task import Task
+from mien.models import Task, from_official
 from mien.models.mater import Mater
 from mien.signals import Sequence, Signals
 

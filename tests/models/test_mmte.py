@@ -12,9 +12,7 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from mien.errors import NothingPresent, OptionError
 from mien.layers.concordance import ccc_loss
-from mien.models import predict_in_windows
-from mien.models._base import Prediction
-from mien.models._task import Task
+from mien.models import Prediction, Task, predict_in_windows
 from mien.models.ammtd import AMMTD
 from mien.models.mmte import MMTEWithAMMTD, MMTEWithFC, MMTEWithLSTM
 from mien.models.mmte_encoder import MMTE

@@ -13,8 +13,7 @@ from mien.errors import OptionError, WeightError
 from mien.layers import crossmodal
 from mien.layers.crossmodal import CrossmodalTransformer, Dropouts, Sight, attend, sinusoids
 from mien.layers.steps import Steps, fill_with_zeros, resample_to_grid
-from mien.models._official import from_official
-from mien.models._task import Task
+from mien.models import Task, from_official
 from mien.models.mult import MulT
 from mien.signals import Sequence, Signals
 

@@ -10,6 +10,7 @@ import torch
 import mien
 from mien.errors import OptionError, WeightError
 from mien.models import (
+    MODELS,
     Task,
     check_model_options,
     create_model,
@@ -18,7 +19,6 @@ from mien.models import (
     list_models,
     register_model,
 )
-from mien.models._registry import MODELS
 from mien.plugins import load_plugin
 
 SIZES = {"audio": 74, "video": 35}

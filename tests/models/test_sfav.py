@@ -12,9 +12,8 @@ from contract.contract import check_contract
 from golden.check import check_file
 from golden.outputs import compute_outputs
 from mien.errors import OptionError, WeightError
-from mien.models._official import OFFICIAL, from_official
-from mien.models._registry import create_model
-from mien.models._task import Task
+from mien.models import Task, create_model, from_official
+from mien.models._official import OFFICIAL
 from mien.models.efficientface import EfficientFace
 from mien.models.sfav import TAKEN, IntermediateAttention
 from mien.signals import Sequence, Signals

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from contract.contract import check_contract
+from mien.models import Task
 from mien.models._sfav_branches import Track
-from mien.models._task import Task
 from mien.models.tav import TAV, TVA, ConvolutionalTransformer
 from mien.signals import Sequence, Signals
 

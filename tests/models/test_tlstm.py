@@ -5,7 +5,7 @@ import torch
 
 from contract.contract import check_contract
 from mien.errors import OptionError, WeightError
-from mien.models._task import Task
+from mien.models import Task
 from mien.models.tlstm import TLSTM
 from mien.signals import Sequence, Signals
 

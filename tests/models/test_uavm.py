@@ -8,10 +8,7 @@ from contract.contract import check_contract
 from golden.check import check_file, read
 from mien.errors import OptionError, WeightError
 from mien.missing import withhold
-from mien.models import predict_in_windows
-from mien.models._base import Prediction
-from mien.models._official import from_official
-from mien.models._task import Task
+from mien.models import Prediction, Task, from_official, predict_in_windows
 from mien.models.uavm import UAVM
 from mien.signals import Sequence, Signals
 

@@ -15,9 +15,8 @@ from torch.nn import functional as F
 from contract.contract import check_contract
 from mien.errors import OptionError
 from mien.layers.concordance import ccc_loss
-from mien.models._base import Prediction
+from mien.models import Prediction, Task
 from mien.models._branches import find_nearest_valid
-from mien.models._task import Task
 from mien.models.vavl import UnimodalConformer, Vavl
 from mien.signals import Sequence, Signals
 

@@ -28,7 +28,7 @@ class ContinuousDataSet(DataSet):
     stride: Annotated[int, Field(ge=1)] = 50
 
     def task(self) -> Task:
-        """One or two dimensions per frame."""
+        """Describe one or two dimensions per frame."""
         names = DIMENSIONS if self.dimension == "both" else (self.dimension,)
         return Task("dimensions", names, "frame")
 

@@ -1,8 +1,8 @@
-"""CREMA-D: six acted emotions in twelve sentences, 91 actors, each clip judged by about ten people.
+"""CREMA-D: six acted emotions in twelve sentences, 91 actors, each clip rated by about ten people.
 
 Cao, H. et al. (2014). CREMA-D: Crowd-sourced emotional multimodal actors dataset. IEEE Transactions
 on Affective Computing 5(4). Names are ``AAAA_SSS_EEE_LL``: actor, sentence, acted emotion, level.
-Every clip was judged three times over: by its sound, by its picture, and by both.
+Every clip was rated three times over: by its sound, by its picture, and by both.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _SOURCE = "CREMA-D is at github.com/CheyneyComputerScience/CREMA-D"
 def crema_d_votes(
     folder: Path, presentation: Presentation = "audio-visual"
 ) -> dict[str, dict[str, int]]:
-    """How many people heard or saw which emotion, by clip: 7,442 of them.
+    """Count how many people heard or saw which emotion, by clip: 7,442 of them.
 
     Args:
         folder: of the corpus; it, or its ``processedResults``, holds ``tabulatedVotes.csv``.
@@ -129,7 +129,7 @@ def _table(folder: Path, name: str) -> Path:
 
 
 def crema_d_ratings(folder: Path) -> dict[str, Rated]:
-    """How the clips of CREMA-D were judged.
+    """Read how the clips of CREMA-D were rated.
 
     Args:
         folder: of the corpus; see `crema_d_votes`.
@@ -139,7 +139,7 @@ def crema_d_ratings(folder: Path) -> dict[str, Rated]:
 
     Raises:
         InputError: the table of votes is not there.
-        FormatError: it lacks a column, a clip was not judged in all three ways, or its name does
+        FormatError: it lacks a column, a clip was not rated in all three ways, or its name does
             not say what was acted.
     """
     votes = {shown: crema_d_votes(folder, shown) for shown in PRESENTATIONS}
@@ -182,7 +182,7 @@ class CremaD(RecordingsDataSet):
         return crema_d_clips(places.data / "crema_d", rule)
 
     def task(self) -> Task:
-        """Six emotions."""
+        """Describe six emotions."""
         return Task.emotions(tuple(EMOTION_CODES.values()))
 
     def target(self, clip: Clip) -> Tensor | None:

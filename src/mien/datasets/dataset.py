@@ -166,7 +166,7 @@ class DataSet(NamedSettings):
         raise NotImplementedError
 
     def extractors(self) -> dict[str, Extractor]:
-        """How each modality's features are made, for whoever wants the same from a recording."""
+        """Create each modality's extractor, for whoever wants the same from a recording."""
         raise NotImplementedError
 
     def examples(
@@ -196,7 +196,7 @@ class DataSet(NamedSettings):
         return [example]
 
     def further(self, places: Places) -> Mapping[str, Callable[[], list[Example]]]:
-        """Further examples to learn from, by name; people of the test part are left out later."""
+        """Name further examples to learn from; people of the test part are left out later."""
         del places
         return {}
 
@@ -206,7 +206,7 @@ class DataSet(NamedSettings):
         return {}
 
     def rated(self, places: Places) -> Mapping[str, Rated]:
-        """How people judged the examples, by clip; empty where nobody did."""
+        """Read how people rated the examples, by clip; empty where nobody did."""
         del places
         return {}
 

@@ -97,7 +97,7 @@ class JavaSed(RecordingsDataSet):
         return Task.emotions(self.emotions)
 
     def further(self, places: Places) -> Mapping[str, Callable[[], Examples]]:
-        """Voices alone, of Java-SED's other takes and of RAVDESS."""
+        """Name further voices, of Java-SED's other takes and of RAVDESS."""
         voices: dict[str, Callable[[], list[Clip]]] = {
             "java_sed_voice": partial(java_sed_voices, places.data / "java_sed_voice"),
             "ravdess_voice": partial(ravdess_voices, places.data / "ravdess_audio"),

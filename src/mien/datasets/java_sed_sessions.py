@@ -70,11 +70,11 @@ class JavaSedSessions(ContinuousDataSet):
         )
 
     def extractors(self) -> dict[str, Extractor]:
-        """Those of `features`."""
+        """Return those of `features`."""
         return dict(self.features)
 
     def shape(self) -> Shape:
-        """Features of each modality as its extractor says; arousal and valence in each step."""
+        """Describe each modality as its extractor does; arousal and valence in each step."""
         return Shape(
             self.task(),
             {name: extractor.shape for name, extractor in self.features.items()},

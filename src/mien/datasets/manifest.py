@@ -215,7 +215,7 @@ class ManifestDataSet(RecordingsDataSet):
         return chosen
 
     def extractors(self) -> dict[str, Extractor]:
-        """Those of `features`, or of the table; the default ones while there is no table."""
+        """Return those of `features`, or of the table; the default ones while there is no table."""
         if self.features is None and self.path.is_file():
             return self._choose_features(self._manifest())
         return dict(DEFAULT_EXTRACTORS if self.features is None else self.features)
@@ -230,7 +230,7 @@ class ManifestDataSet(RecordingsDataSet):
         return list(clips)
 
     def task(self) -> Task:
-        """Categories or dimensions, of the table unless options say all of it."""
+        """Describe categories or dimensions, of the table unless options say all of it."""
         label, names = self.label, self.labels
         if not names and label and not isinstance(label, str):
             names = label

@@ -48,7 +48,7 @@ _SOURCE = "the sequences are linked from github.com/pliang279/MFN"
 
 
 def mfn_examples(path: Path, corpus: str) -> list[Example]:
-    """All clips of one corpus, in the order train, valid, test.
+    """Read all clips of one corpus, in the order train, valid, test.
 
     A step at which a modality is all zeros, or not finite, was not observed. Clips of which nothing
     at all was observed are kept (191 of the 269 of YouTube; `Example.observed` tells them): whoever
@@ -131,7 +131,7 @@ class MfnSequences(DataSet):
         }[self.corpus]
 
     def shape(self) -> Shape:
-        """Sentiment, ratings or three classes; 20 words."""
+        """Describe the sentiment, ratings or three classes; 20 words."""
         names = MFN_NAMES[self.corpus]
         if self.corpus == "youtube":
             task = Task("categories", names)

@@ -52,7 +52,7 @@ _STEPS = 24  # a sentence of about seven seconds
 def mosei_examples(
     folder: Path, names: tuple[str, ...] = ("sentiment",), hop: float = STEP_SECONDS
 ) -> list[Example]:
-    """Every labelled sentence: voice (COVAREP, 74 numbers) and face (Facet, 35).
+    """Read every labelled sentence: voice (COVAREP, 74 numbers) and face (Facet, 35).
 
     Voice comes at 100 Hz and face at 30 Hz; both are averaged over steps of ``hop`` seconds, by
     default about a word, which is what papers align to. Readings that are not finite (COVAREP's
@@ -135,7 +135,7 @@ class _Sequences:
         return iter(sorted(self._data))
 
     def of(self, video: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Features ``(steps, width)`` and intervals ``(steps, 2)``; empty for an unknown video."""
+        """Read features ``(steps, width)`` and intervals ``(steps, 2)``; empty if unknown."""
         if video not in self._data:
             return np.empty((0, self.width)), np.empty((0, 2))
         group = self._data[video]
@@ -217,7 +217,7 @@ class CmuMosei(DataSet):
         )
 
     def shape(self) -> Shape:
-        """Sentiment; about seven seconds."""
+        """Describe the sentiment; about seven seconds."""
         task = Task("dimensions", ("sentiment",), "clip", -3.0, 3.0)
         hops = {AUDIO: STEP_SECONDS, VIDEO: STEP_SECONDS}
         return Shape(task, pair_sizes(74, 35), hops, dict.fromkeys(hops, _STEPS))

@@ -131,7 +131,7 @@ class MspImprov(RecordingsDataSet):
         return msp_improv_clips(places.data / "msp_improv")
 
     def task(self) -> Task:
-        """Three dimensions."""
+        """Describe three dimensions."""
         return Task("dimensions", tuple(_DIMENSIONS.values()), "clip", 0.0, 1.0)
 
     def target(self, clip: Clip) -> Tensor:

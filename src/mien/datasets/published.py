@@ -8,7 +8,7 @@ from mien.features.published import PublishedFeatures
 
 
 def create_published_extractors(corpus: str, shape: Shape) -> dict[str, Extractor]:
-    """Stand-ins for the extractors of published features, by modality.
+    """Return stand-ins for the extractors of published features, by modality.
 
     Args:
         corpus: whose features they are.

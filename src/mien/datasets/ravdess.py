@@ -64,7 +64,7 @@ def ravdess_voices(folder: Path) -> list[Clip]:
 
 
 def ravdess_examples(path: Path) -> list[Example]:
-    """One-step features of the speech clips with face and voice.
+    """Read one-step features of the speech clips with face and voice.
 
     ``video`` are 35 action units of OpenFace, 17 intensities and, for each of 18, the fraction of
     frames in which it is there; ``audio`` are 259 numbers, which by comparison with the recordings
@@ -126,7 +126,7 @@ class Ravdess(RecordingsDataSet):
         return ravdess_clips(places.data / "ravdess")
 
     def task(self) -> Task:
-        """Eight emotions."""
+        """Describe eight emotions."""
         return Task.emotions(RAVDESS_EMOTIONS)
 
 
@@ -150,7 +150,7 @@ class RavdessUnits(DataSet):
         )
 
     def shape(self) -> Shape:
-        """Eight emotions; one step of each modality."""
+        """Describe eight emotions; one step of each modality."""
         hops, steps = {AUDIO: CLIP_SECONDS, VIDEO: CLIP_SECONDS}, {AUDIO: 1, VIDEO: 1}
         return Shape(Task.emotions(RAVDESS_EMOTIONS), pair_sizes(259, 35), hops, steps)
 

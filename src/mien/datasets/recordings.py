@@ -159,11 +159,11 @@ class RecordingsDataSet(DataSet):
         raise NotImplementedError
 
     def extractors(self) -> dict[str, Extractor]:
-        """Those of `features`."""
+        """Return those of `features`."""
         return dict(self.features)
 
     def shape(self) -> Shape:
-        """Features of each modality as its extractor says."""
+        """Describe the features of each modality as its extractor says."""
         extractors = self.extractors()
         return Shape(
             self.task(),

@@ -69,7 +69,7 @@ class Simulator(ContinuousDataSet):
         )
 
     def shape(self) -> Shape:
-        """Three modalities."""
+        """Describe three modalities."""
         return Shape(
             self.task(),
             dict.fromkeys(RELIABILITY, (self.features,)),

@@ -68,7 +68,7 @@ class Fold:
             )
 
     def divide(self, items: Iterable[_Item]) -> tuple[list[_Item], list[_Item], list[_Item]]:
-        """Clips or examples of train, dev and test, each in the order given.
+        """Divide clips or examples into train, dev and test, each in the order given.
 
         Raises:
             OptionError: an item is of a person who is in no part.
@@ -116,7 +116,7 @@ def sfav_folds() -> tuple[Fold, ...]:
 
 
 def mater_folds(people: Iterable[str], count: int) -> tuple[Fold, ...]:
-    """Subject-disjoint folds as of MATER: everybody is tested once, nobody selects.
+    """Make subject-disjoint folds as MATER does: everybody is tested once, nobody selects.
 
     The paper has 12 folds for RAVDESS (two actors each) and 10 for CREMA-D; its actors of each fold
     are not published. Here neighbours in sorted order are a fold, which for RAVDESS is one man and
@@ -143,7 +143,7 @@ def mater_folds(people: Iterable[str], count: int) -> tuple[Fold, ...]:
 
 
 def vavl_partitions(people: Iterable[str], count: int = 5, seed: int = 0) -> tuple[Fold, ...]:
-    """Partitions by speaker, about 70, 15 and 15 %, drawn anew each time.
+    """Partition by speaker, about 70, 15 and 15 %, drawn anew each time.
 
     As of VAVL (Goncalves et al., section 4.3), whose results are means over five partitions. The
     fractions are of speakers; test parts of two partitions may overlap, as theirs do.
@@ -162,7 +162,7 @@ def vavl_partitions(people: Iterable[str], count: int = 5, seed: int = 0) -> tup
 
 
 def avec2016() -> Fold:
-    """RECOLA as in AVEC 2016: nine people to train on, nine in dev, on whom papers measure.
+    """Split RECOLA as AVEC 2016: nine people to train on, nine in dev, on whom papers measure.
 
     Valstar et al. (2016), AVEC 2016. Names are those of its files, ``train_1`` to ``train_9`` and
     ``dev_1`` to ``dev_9``. The labels of its test part were never published.
@@ -172,7 +172,7 @@ def avec2016() -> Fold:
 
 
 def muse(examples: Iterable[OfPart], seed: int = 0) -> Fold:
-    """Ulm-TSST as MMTE divides it: 35, 10 and 10 people out of the labelled 55.
+    """Split Ulm-TSST as MMTE does: 35, 10 and 10 people out of the labelled 55.
 
     The challenge's test labels are not public, so Vazquez-Rodriguez et al. (2023, section 5.1) draw
     six people of the official train part and four of the official devel part for test; the other
@@ -207,7 +207,7 @@ def muse(examples: Iterable[OfPart], seed: int = 0) -> Fold:
 def folds_of_people(
     people: Iterable[str], *, test: int, dev: int, seed: int, name: str = ""
 ) -> Fold:
-    """One random fold.
+    """Draw one random fold.
 
     Args:
         people: everybody; the order does not matter.
@@ -235,7 +235,7 @@ def folds_of_people(
 
 
 def rotating_folds(people: Iterable[str], test: int, dev: int) -> tuple[Fold, ...]:
-    """Folds in which everybody is tested once; the next ones in the order select the epoch.
+    """Make folds that test everybody once; the next people in the order select the epoch.
 
     Args:
         people: everybody; sorted first.

@@ -150,7 +150,7 @@ class UlmTsst(ContinuousDataSet):
         )
 
     def shape(self) -> Shape:
-        """EGeMAPS (88), action units (20), ECG, respiration and heart rate (3)."""
+        """Describe EGeMAPS (88), action units (20), ECG, respiration and heart rate (3)."""
         sizes: Mapping[str, tuple[int, ...]] = {AUDIO: (88,), VIDEO: (20,), "physiology": (3,)}
         return Shape(
             self.task(),

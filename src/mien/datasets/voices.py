@@ -95,5 +95,5 @@ class VoicesDataSet(RecordingsDataSet):
         ]
 
     def task(self) -> Task:
-        """All emotions that any of the chosen corpora has."""
+        """Describe all emotions that any of the chosen corpora has."""
         return Task.emotions(tuple({e for name in self.corpora for e in VOICES[name]}))

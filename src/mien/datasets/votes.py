@@ -12,7 +12,7 @@ PRESENTATIONS: tuple[Presentation, ...] = ("voice", "face", "audio-visual")
 
 @dataclass(frozen=True)
 class Rated:
-    """One clip as people judged it.
+    """One clip as people rated it.
 
     Attributes:
         acted: the emotion that was acted.

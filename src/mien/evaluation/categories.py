@@ -41,13 +41,13 @@ def confusion_matrix(scores: Numbers, target: Numbers) -> Floats:
 
 
 def accuracy(scores: Numbers, target: Numbers) -> float:
-    """Accuracy over the labelled items, from 0 to 1; arguments as `confusion_matrix`."""
+    """Compute the accuracy over labelled items, from 0 to 1; arguments as `confusion_matrix`."""
     counts = confusion_matrix(scores, target)
     return _ratio(np.trace(counts), counts.sum())
 
 
 def f1_micro(scores: Numbers, target: Numbers) -> float:
-    """F1 of all categories' hits and errors counted together, from 0 to 1.
+    """Compute the F1 of all categories' hits and errors counted together, from 0 to 1.
 
     With one label per item every error is one false positive and one false negative, so this is
     the accuracy; it stands here because papers report it (VAVL, section 4.3).
@@ -60,7 +60,7 @@ def f1_micro(scores: Numbers, target: Numbers) -> float:
 
 
 def f1_macro(scores: Numbers, target: Numbers) -> float:
-    """F1 of each category, averaged over those that were labelled or predicted at all.
+    """Compute the F1 of each category, averaged over those that were labelled or predicted at all.
 
     From 0 to 1; NaN where nothing is labelled. Arguments as `confusion_matrix`.
     """
@@ -70,7 +70,7 @@ def f1_macro(scores: Numbers, target: Numbers) -> float:
 
 
 def unweighted_average_recall(scores: Numbers, target: Numbers) -> float:
-    """Recall of each category, averaged over those that were labelled at all.
+    """Compute the recall of each category, averaged over those that were labelled at all.
 
     Also called balanced accuracy; from 0 to 1, NaN where nothing is labelled. Arguments as
     `confusion_matrix`.
@@ -80,7 +80,7 @@ def unweighted_average_recall(scores: Numbers, target: Numbers) -> float:
 
 
 def expected_calibration_error(scores: Numbers, target: Numbers, *, bins: int = 15) -> float:
-    """How far confidence is from accuracy.
+    """Compute how far confidence is from accuracy.
 
     Items are sorted by the probability of the predicted category into ``bins`` bins of equal width,
     closed above; the gap between mean confidence and accuracy of each is weighted with its fraction

@@ -46,7 +46,7 @@ class PredictionEntropy(Protocol):
     """How sure each modality's own head is, and the difference (MATER, Table 1)."""
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Mean entropy and accuracy of each head, in nats; the gap between the first two.
+        """Measure mean entropy (nats) and accuracy of each head; the gap between the first two.
 
         Raises:
             OptionError: the model has no heads of single modalities.
@@ -76,7 +76,7 @@ class LayerEntropy(Protocol):
     """Entropy of each layer's representation by modality (MATER, equation 6 and Figure 4)."""
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Mean entropy over the clips, in nats; the level is the layer.
+        """Measure the mean entropy over the clips, in nats; the level is the layer.
 
         Raises:
             OptionError: the model keeps no layers.
@@ -140,7 +140,7 @@ class ResponseTime(Protocol):
     windows: Annotated[int, Field(ge=1)] = 8
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Mean seconds of the clips that are classified correctly, and their fraction by window."""
+        """Measure the mean seconds of correctly classified clips, and their fraction by window."""
         ends = to_floats(np.arange(1, self.windows + 1) * self.seconds)
         rows = []
         for name, alone in isolate_each(subject):
@@ -177,7 +177,7 @@ class Latency(Protocol):
     repeats: Annotated[int, Field(ge=1)] = 20
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Median seconds a clip and, by its length, the real-time factor."""
+        """Measure the median of seconds a clip and, by its length, the real-time factor."""
         device = next(subject.model.parameters()).device
         signals, _ = collate([max(subject.examples, key=_count_modalities)])
         length = max(s.valid.shape[1] * s.hop for s in signals.values())

@@ -13,7 +13,7 @@ from mien.evaluation._arrays import Floats, Numbers, to_double, to_floats, to_te
 
 
 def prediction_entropy(scores: Numbers, *, base: float = math.e) -> Floats:
-    """Entropy of predictions over the names.
+    """Compute the entropy of predictions over the names.
 
     MATER, section 4.2.1, compares its mean over the clips between audio and video. The paper does
     not give the base of its logarithm.
@@ -31,7 +31,7 @@ def prediction_entropy(scores: Numbers, *, base: float = math.e) -> Floats:
 def representation_entropy(
     hidden: Numbers, valid: Numbers | None = None, *, base: float = math.e
 ) -> Floats:
-    """Entropy of a layer's representation, taken over its features.
+    """Compute the entropy of a layer's representation, taken over its features.
 
     MATER, equation 6: softmax over the features, then the entropy. The equation's sums repeat one
     index; we read it as one value per layer and time step, and average it over the steps.
@@ -51,7 +51,7 @@ def representation_entropy(
 
 
 def cosine_distance(a: Numbers, b: Numbers) -> Floats:
-    """One less the cosine between embeddings of two modalities of the same clips.
+    """Compute one less the cosine between embeddings of two modalities of the same clips.
 
     VAVL, section 5.4 and figure 4, gives the mean over the clips: the higher, the more of what one
     modality alone says is kept.
@@ -77,7 +77,7 @@ def cosine_distance(a: Numbers, b: Numbers) -> Floats:
 def response_time(
     scores: Numbers, target: Numbers, ends: Numbers, valid: Numbers | None = None
 ) -> Floats:
-    """Seconds until the first window whose prediction is right has ended.
+    """Compute the seconds until the first window whose prediction is right has ended.
 
     MATER, section 6.2; its histograms hold the clips that were classified correctly.
 

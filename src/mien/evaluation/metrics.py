@@ -15,7 +15,7 @@ from mien.layers.concordance import ccc, find_known, moments
 def pearson(
     prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
-    """Pearson's correlation; NaN where a series is constant or nothing is valid.
+    """Compute Pearson's correlation; NaN where a series is constant or nothing is valid.
 
     Args and shapes as `ccc`.
     """
@@ -28,7 +28,7 @@ def pearson(
 def rmse(
     prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
-    """Root of the mean squared error; NaN where nothing is valid. Args and shapes as `ccc`."""
+    """Compute the root of the mean squared error; NaN where nothing is valid. Args as `ccc`."""
     gap, count = _subtract(prediction, target, dim, valid)
     return (gap.square().sum(dim) / count).sqrt()
 
@@ -36,13 +36,13 @@ def rmse(
 def mae(
     prediction: Numbers, target: Numbers, *, dim: int = -1, valid: Tensor | None = None
 ) -> Tensor:
-    """Mean absolute error; NaN where nothing is valid. Args and shapes as `ccc`."""
+    """Compute the mean absolute error; NaN where nothing is valid. Args as `ccc`."""
     gap, count = _subtract(prediction, target, dim, valid)
     return gap.abs().sum(dim) / count
 
 
 def ccc_by_sequence(prediction: Numbers, target: Numbers) -> Tensor:
-    """Concordance of each sequence over its time, averaged over the sequences.
+    """Compute the concordance of each sequence over its time, averaged over the sequences.
 
     Sequences that cannot be scored (no label, or the same constant twice) are left out. This is not
     the concordance of all sequences put end to end, which also rewards telling sequences apart.
@@ -68,7 +68,7 @@ def ccc_by_sequence(prediction: Numbers, target: Numbers) -> Tensor:
 
 
 def binary_accuracy(prediction: Numbers, target: Numbers, *, zeros: bool, dim: int = -1) -> Tensor:
-    """Fraction of the numbers that lie on the right side of zero: sentiment as positive or not.
+    """Compute the fraction of numbers on the right side of zero: sentiment as positive or not.
 
     The convention of Tsai et al. (2019), "Multimodal transformer for unaligned multimodal language
     sequences": positive is above zero, for label and prediction alike. Others call zero itself

@@ -73,7 +73,7 @@ class Subject:
         variants: the same clips after their recordings were degraded, by name.
         window: steps that the model is shown at once, None for whole sessions.
         post: applied to the scores before they are measured.
-        rated: how people judged the clips, by the clips' names; none where nobody did.
+        rated: how people rated the clips, by the clips' names; none where nobody did.
     """
 
     model: Model
@@ -214,7 +214,7 @@ class Modalities(_WithMean):
     """Everything, each modality alone, and the mean of these (SFAV, Table II; VAVL, Table 1)."""
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Everything, then each alone."""
+        """List everything, then each alone."""
         for name, alone in isolate_each(subject):
             yield Condition(name, operation=alone)
 
@@ -224,7 +224,7 @@ class WithoutEach(Protocol):
     """Everything, and each modality missing (MMTE, Table 2)."""
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Everything, then without each."""
+        """List everything, then without each."""
         yield Condition(EVERYTHING)
         for one in subject.modalities:
             if len(subject.modalities) > 1:
@@ -236,7 +236,7 @@ class ReplacedByNoise(_WithMean):
     """Everything, and each modality beside noise in place of the others (SFAV, third setting)."""
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Everything, then each with noise beside it."""
+        """List everything, then each with noise beside it."""
         yield Condition(EVERYTHING)
         for one in subject.modalities:
             others = [name for name in subject.modalities if name != one]
@@ -260,7 +260,7 @@ class MaskedFrames(Protocol):
     repeats: Annotated[int, Field(ge=1)] = 1
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Each fraction in each modality."""
+        """List each fraction in each modality."""
         for side in self.of:
             for fraction in self.fractions:
                 masked = MaskFrames(fraction, _SIDES[side]) if fraction else None
@@ -284,7 +284,7 @@ class NoisyWindows(Protocol):
     repeats: Annotated[int, Field(ge=1)] = 10
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """None to all of the windows, in each modality."""
+        """List none to all of the windows, in each modality."""
         for side in self.of:
             for count in range(self.windows + 1):
                 noise = NoiseWindows(count, self.seconds, _SIDES[side]) if count else None
@@ -307,7 +307,7 @@ class FirstWindows(Protocol):
     windows: Annotated[int, Field(ge=1)] = 8
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """One window to all of them, for each modality."""
+        """List one window to all of them, for each modality."""
         for name, alone in isolate_each(subject):
             for count in range(1, self.windows + 1):
                 first = KeepFirst(count * self.seconds, sparing=False)
@@ -329,7 +329,7 @@ class Bursts(Protocol):
     repeats: Annotated[int, Field(ge=1)] = 5
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """Each length in each modality."""
+        """List each length in each modality."""
         for side in self.of:
             for seconds in self.seconds:
                 yield Condition(f"burst in {side}", seconds, Burst(side, seconds), self.repeats)
@@ -346,7 +346,7 @@ class Recordings(Protocol):
     variants: tuple[str, ...] | None = None
 
     def conditions(self, subject: Subject) -> Iterator[Condition]:
-        """As recorded, then each variant.
+        """List the recordings as they are, then each variant.
 
         Raises:
             OptionError: the data set has no such variant.

@@ -42,7 +42,7 @@ class HumanRaters(Protocol):
     """
 
     def measure(self, subject: Subject) -> list[Row]:
-        """Accuracy of the plurality of the raters, of a single rater, and of the model.
+        """Measure the accuracy of the plurality of the raters, of a single rater, and of the model.
 
         A tie of the raters counts as a miss; see `mien.evaluation.humans.measure_recognition`.
 

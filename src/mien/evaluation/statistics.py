@@ -123,7 +123,7 @@ def bootstrap_interval(
     level: float = 0.95,
     resamples: int = 2000,
 ) -> tuple[float, float]:
-    """Percentile bootstrap: people are drawn with replacement, each with all of their rows.
+    """Bootstrap percentiles: people are drawn with replacement, each with all of their rows.
 
     Efron and Tibshirani (1993), "An introduction to the bootstrap", chapter 13. Draws on which the
     statistic is NaN are left out.

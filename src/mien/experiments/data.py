@@ -125,7 +125,7 @@ def fingerprint_further(dataset: DataSet, places: Places, names: Sequence[str]) 
 
 @lru_cache(maxsize=64)
 def fingerprint_ratings(dataset: DataSet, places: Places) -> str:
-    """Digest how people judged the examples of a data set."""
+    """Digest how people rated the examples of a data set."""
     return digest({clip: vars(rated) for clip, rated in dataset.rated(places).items()})
 
 
@@ -225,7 +225,7 @@ class RunData:
         }
 
     def load_ratings(self) -> Mapping[str, Rated]:
-        """Load how people judged the clips, by clip; empty where nobody did."""
+        """Load how people rated the clips, by clip; empty where nobody did."""
         return self.dataset.rated(self.places)
 
 

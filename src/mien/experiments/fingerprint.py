@@ -12,11 +12,18 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from mien.datasets import Example
+from mien.evaluation.measures import METRICS
+from mien.evaluation.protocols import PROTOCOLS
+from mien.layers.losses import CRITERIA
+from mien.missing import OPERATIONS
 from mien.models import MODELS
 from mien.plugins import loaded_plugins
+from mien.registry import Registry
 
 Parts = Mapping[str, str]
 
@@ -30,7 +37,15 @@ _TRAINING = (
     "mien.evaluation.predict",
     "mien.signals",
 )
-_MEASURING = ("mien.evaluation.measures", "mien.evaluation.protocols", "mien.evaluation.inside")
+_MEASURING = (
+    "mien.evaluation.inside",
+    "mien.evaluation.measures",
+    "mien.evaluation.postprocess",
+    "mien.evaluation.protocols",
+    "mien.evaluation.raters",
+)
+_OF_TRAINING: tuple[Registry[Any], ...] = (MODELS, CRITERIA, OPERATIONS)
+_OF_MEASURING: tuple[Registry[Any], ...] = (METRICS, PROTOCOLS)
 _CHARACTERS = 16
 
 
@@ -83,17 +98,22 @@ def fingerprint_training_code(model: str) -> dict[str, str]:
         model: one of `mien.models.list_models`.
     """
     roots = (*_TRAINING, MODELS[model].model.__module__)
-    plugins = {f"plugin {Path(path).name}": sha[:_CHARACTERS] for path, sha in _plugins()}
-    return {**_fingerprint_modules(roots), **plugins}
+    return {**_fingerprint_modules(roots), **_fingerprint_plugins(_OF_TRAINING)}
 
 
 def fingerprint_measuring_code() -> dict[str, str]:
-    """Digest the code that decides about what is measured of given weights."""
-    return _fingerprint_modules(_MEASURING)
+    """Digest the code that decides about what is measured of given weights, plugins included."""
+    return {**_fingerprint_modules(_MEASURING), **_fingerprint_plugins(_OF_MEASURING)}
 
 
-def _plugins() -> list[tuple[str, str]]:
-    return sorted(loaded_plugins().items())
+def _fingerprint_plugins(registries: Iterable[Registry[Any]]) -> dict[str, str]:
+    """Digest plugin files, and name the versions of what is installed and adds to registries."""
+    files = sorted(loaded_plugins().items())
+    installed = sorted({name for registry in registries for name in registry.distributions})
+    return {
+        **{f"plugin {Path(path).name}": sha[:_CHARACTERS] for path, sha in files},
+        **{f"plugin {name}": version(name) for name in installed},
+    }
 
 
 @cache

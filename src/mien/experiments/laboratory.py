@@ -25,7 +25,6 @@ from mien.experiments.runner import (
     Failure,
     Hardware,
     collect,
-    find_undone,
     plan_runs,
     read_with_progress,
     run_all,
@@ -261,7 +260,6 @@ class _ExperimentJob:
                 hardware=self.run.get("hardware", ONE_CPU),
                 force=force,
             )
-            failures += find_undone(runs, failures, console)
         finished = [run for run in runs if run.inspect().done]
         results = collect(finished)
         if results.empty:

@@ -197,32 +197,19 @@ def run_all(
         how = ExecutionSettings(hardware, force)
         for run, error in _execute_each(left, at_once, how, on_progress):
             progress.advance(bar)
+            error = error or _explain_undone(run.inspect())
             if error is not None:
                 failures.append(Failure(run, error))
                 console.print(f"{run.folder.path}: {error}", markup=False, style="red")
     return failures
 
 
-def find_undone(
-    runs: Sequence[RunSpec], failures: Sequence[Failure], console: Console
-) -> list[Failure]:
-    """Find runs that are not done though nothing went wrong: what they are made of has changed.
-
-    Args:
-        runs: that were executed.
-        failures: of which it is known already that they came to nothing.
-        console: each is named there.
-    """
-    known = {failure.run.folder.path for failure in failures}
-    undone = []
-    for run in runs:
-        state = run.inspect()
-        if state.done or run.folder.path in known:
-            continue
-        changed = ", ".join(state.changes) or "what it is made of"
-        undone.append(Failure(run, f"{changed} changed while it was trained; train again"))
-        console.print(f"{run.folder.path}: {undone[-1].error}", markup=False, style="red")
-    return undone
+def _explain_undone(state: RunState) -> str | None:
+    """Say why a run that was just executed is not done; None where it is."""
+    if state.done:
+        return None
+    changed = f"{', '.join(state.changes)} changed" if state.changes else "results are lacking"
+    return f"{changed} while it ran; what it reads must be the same at every reading"
 
 
 def _tell_changes(states: Iterable[RunState], console: Console) -> None:

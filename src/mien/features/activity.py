@@ -55,7 +55,7 @@ class ActivityState(NamedTuple):
 
     @classmethod
     def fresh(cls) -> ActivityState:
-        """Nothing heard yet."""
+        """Begin with nothing heard."""
         memory = torch.zeros(1, 1, _UNITS)
         return cls(torch.zeros(_CONTEXT_SAMPLES), memory, memory)
 
@@ -91,7 +91,7 @@ class ActivityNetwork(nn.Module):
         return network.eval().requires_grad_(requires_grad=False)
 
     def forward(self, samples: Tensor, state: ActivityState) -> tuple[Tensor, ActivityState]:
-        """Probabilities of speech for whole windows, and the state after them.
+        """Compute probabilities of speech for whole windows, and the state after them.
 
         Args:
             samples: ``(windows * 512,)``, 16 kHz, from -1 to 1.

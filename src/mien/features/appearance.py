@@ -61,14 +61,14 @@ class Look(NamedTuple):
         return cls(_colours(image, box), _unit(flat - flat.mean()))
 
     def change(self, other: Look) -> float:
-        """How much two looks differ, from 0; over 1 is somebody else, even in the same place."""
+        """Compute how two looks differ, from 0; over 1 is somebody else, even in the same place."""
         structure = 1 - float(self.structure @ other.structure)
         if not (self.colour.any() and other.colour.any()):
             return structure / _OTHER_STRUCTURE_WITHOUT_COLOUR
         return min(self._colour_distance(other) / _OTHER_COLOUR, structure / _OTHER_STRUCTURE)
 
     def resembles(self, other: Look) -> bool:
-        """Whether the colours alone say that this is one person, in whatever place."""
+        """Tell whether the colours alone say that this is one person, in whatever place."""
         return self._colour_distance(other) <= _SAME_COLOUR
 
     def _colour_distance(self, other: Look) -> float:

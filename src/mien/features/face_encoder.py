@@ -4,8 +4,8 @@ A residual network (He et al. 2016, "Deep residual learning for image recognitio
 four stages over 48x48 pixels, trained by ``tools/face_encoder.py`` on the vote
 distributions of FER+ (Barsoum et al. 2016, "Training deep networks for facial expression
 recognition with crowd-sourced label distribution"). Grey on purpose: FER+ is grey, and a colour
-crop loses nothing that the training data could have taught. Each crop is standardised by its own
-mean and standard deviation inside the network, so exposure and contrast do not matter.
+crop loses nothing that could be learned from it. Each crop is standardised by its own mean and
+standard deviation inside the network, so exposure and contrast do not matter.
 """
 
 from __future__ import annotations

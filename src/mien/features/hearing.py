@@ -149,14 +149,14 @@ class Voiced:
         self._steps[first : first + len(rows)] = rows.astype(np.bool_).tobytes()
 
     def between(self, start: int, stop: int) -> NDArray[np.bool_]:
-        """``(stop - start,)``: some steps; False outside the recording."""
+        """Return ``(stop - start,)``: some steps; False outside the recording."""
         known = bytes(self._steps[max(start, 0) : max(stop, 0)])
         before = min(max(-start, 0), stop - start)
         padded = bytes(before) + known
         return np.frombuffer(padded.ljust(stop - start, b"\0"), dtype=np.bool_)
 
     def at(self, times: NDArray[np.floating]) -> NDArray[np.bool_]:
-        """Whether there was voice at some times, in seconds that rise."""
+        """Tell whether there was voice at some times, in seconds that rise."""
         if not len(times):
             return np.empty(0, dtype=np.bool_)
         steps = np.floor(times / VOICED_HOP + 1e-9).astype(np.int64)

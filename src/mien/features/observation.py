@@ -94,7 +94,7 @@ class Observation(Closing):
         )
 
     def steps(self, modality: str) -> int:
-        """How many steps of a modality cover what was read of the recording."""
+        """Count the steps of a modality that cover what was read of the recording."""
         return count_steps(self._extent, self.extractors[modality].hop)
 
     def read(
@@ -136,7 +136,7 @@ class Observation(Closing):
         return {name: self.series(name, self.main_track) for name in self.modalities}
 
     def media(self) -> dict[str, Medium]:
-        """As `main_series`, each modality only up to the end of its own medium."""
+        """Read as `main_series`, each modality only up to the end of its own medium."""
         out = {}
         for name in self.modalities:
             if name in self.heard:

@@ -54,7 +54,7 @@ class RowStore:
         self.rows = max(self.rows, first + len(rows))
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Rows ``start`` to ``stop`` as ``(stop - start, *shape)``; zeros where nothing was put."""
+        """Read rows ``start`` to ``stop``, ``(stop - start, *shape)``; zeros by default."""
         out = np.zeros((stop - start, *self.shape), dtype=self.dtype)
         first, last = max(start, 0), min(stop, self.rows)
         if last > first:

@@ -89,7 +89,7 @@ class Inbox:
         return self._commands.get()
 
     def is_stopped(self, number: int) -> bool:
-        """Has the job with this number been called off."""
+        """Tell whether the job with this number was called off."""
         return self._stopped >= number
 
     def _read(self) -> None:

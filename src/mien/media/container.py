@@ -139,7 +139,7 @@ def _refuse(url: str, _flags: int, _options: dict[str, str]) -> NoReturn:
 
 
 def _explain(descriptor: int, path: str, error: Exception) -> NoReturn:
-    """Raise what a failure to open means, judged by the first bytes of the file."""
+    """Raise what a failure to open means, by the first bytes of the file."""
     if not isinstance(error, FFmpegError) and isinstance(error, OSError):
         raise InputError(
             f"the file cannot be read ({error.strerror})", path=path, advice="copy it again"

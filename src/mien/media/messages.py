@@ -109,7 +109,7 @@ def write_all(descriptor: int, parts: Sequence[bytes | memoryview]) -> None:
 
 
 def to_json(value: object) -> bytes:
-    """Compact JSON in ASCII, so that odd file names survive."""
+    """Encode as compact JSON in ASCII, so that odd file names survive."""
     return json.dumps(value, separators=(",", ":")).encode("ascii")
 
 

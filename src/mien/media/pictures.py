@@ -36,7 +36,7 @@ class Ticks:
         return math.floor(time * self._rate_hz + _TICK_SLACK)
 
     def may_want(self, time: float) -> bool:
-        """Could a frame at this time be chosen, given the packets seen so far, in any order."""
+        """Tell whether a frame at this time may be chosen, after the packets so far."""
         tick = self._tick(time)
         if self._earliest.get(tick, math.inf) < time:
             return False
@@ -46,7 +46,7 @@ class Ticks:
         return True
 
     def wants(self, time: float) -> bool:
-        """Is the frame at this time, following the earlier ones, the first of a tick."""
+        """Tell whether the frame at this time, after the earlier ones, is the first of a tick."""
         tick = self._tick(time)
         self.behind += tick < self._last
         if tick <= self._last:
@@ -118,7 +118,7 @@ class Painter:
         self._reformatter = VideoReformatter()
 
     def paint(self, frame: VideoFrame) -> NDArray[np.uint8]:
-        """``(height, width, 3)`` uint8 BGR."""
+        """Paint the picture, ``(height, width, 3)`` uint8 BGR."""
         width, height = compute_shown_size(frame.width, frame.height, self._pixel_aspect)
         scale = min(1.0, self._max_side_px / max(width, height))
         # Averaging over areas keeps a scaled-down face free of moiré.

@@ -95,7 +95,7 @@ class Child:
         return self._process.pid
 
     def alive(self) -> bool:
-        """Is the process still there."""
+        """Tell whether the process is still there."""
         return self._process.poll() is None
 
     def command(self, **fields: object) -> None:

@@ -96,7 +96,7 @@ class Demuxer:
         return None if video is None else video.sample_aspect_ratio
 
     def seconds(self, stamp: int | None, base: Fraction | None) -> float | None:
-        """Seconds from time 0; None for a stamp that is missing or beyond belief."""
+        """Convert a stamp to seconds from time 0; None if missing or beyond belief."""
         if stamp is None or base is None:
             return None
         time = float(stamp * base - self.origin)

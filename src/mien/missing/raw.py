@@ -208,7 +208,7 @@ class RawBurst:
                 yield item
 
     def covers(self, times: NDArray[np.float64], seed: int) -> NDArray[np.bool_]:
-        """Which of the times, in seconds of the recording, lie in a burst under this seed."""
+        """Find the times, in seconds of the recording, that lie in a burst under this seed."""
         periods = np.floor(times / self.every).astype(np.int64)
         out = np.zeros(len(times), dtype=np.bool_)
         for period in np.unique(periods).tolist():
@@ -250,7 +250,7 @@ def create_raw_operation(name: str, **options: object) -> RawOperation:
 
 
 def speech_power(values: Floats) -> float:
-    """Mean power of active speech, as this module measures it; 0 for silence.
+    """Compute the mean power of active speech, as this module measures it; 0 for silence.
 
     Args:
         values: ``(samples,)``, 16 kHz.

@@ -149,7 +149,7 @@ class _LayerPass:
         self.found: list[_Gradients] = []
 
     def back(self, time: int, output: Tensor, masks: tuple[Tensor, ...] | None) -> Tensor:
-        """From the gradient of a step's output to that of its input."""
+        """Pass the gradient of a step's output on to that of its input."""
         made, layer = self.tape[time], self.layer
         feed = _normalise_back(output, made.feed, made.feed_mean, made.feed_scale, layer.norm_feed)
         forward = feed if masks is None else feed * masks[2]
@@ -200,7 +200,7 @@ class _LayerPass:
         return torch.stack([part.view(batch, -1) for part in (query, key, value)], dim=1).flatten(1)
 
     def collect(self) -> tuple[Tensor, ...]:
-        """Gradients of the fields of `Cross`, then of `Layer`, over all steps at once."""
+        """Collect gradients of the fields of `Cross`, then of `Layer`, over all steps at once."""
         g = _Gradients._make(map(torch.stack, zip(*self.found[::-1], strict=True)))
         attended, query, weights = (
             torch.stack([getattr(made, name) for made in self.tape])

@@ -46,7 +46,7 @@ class Description:
 
 
 def describe(sequence: Sequence) -> Description:
-    """Mean and population standard deviation over the observed steps of a sequence."""
+    """Compute the mean and population standard deviation over the observed steps of a sequence."""
     mask = sequence.valid.unsqueeze(-1)
     values = torch.where(mask, sequence.values.flatten(2), 0.0)
     count = mask.sum(dim=1).clamp(min=1)
@@ -104,7 +104,7 @@ class LinearProbe(Model):
         return torch.stack(own).sum()
 
     def describe(self, signals: Signals) -> dict[str, Description]:
-        """Each modality that is in the signals: pooled over its observed time, or its frames."""
+        """Describe each modality that is there: pooled over its observed time, or its frames."""
         if self.task.per == "clip":
             return {name: describe(signals[name]) for name in self.modalities if name in signals}
         aligned = align(signals, self.modalities)

@@ -22,7 +22,7 @@ from mien.weights.registry import WeightFile
 
 
 def cache_folder() -> Path:
-    """``MIEN_CACHE``, else ``mien`` under ``XDG_CACHE_HOME``, else ``~/.cache/mien``."""
+    """Find ``MIEN_CACHE``, else ``mien`` under ``XDG_CACHE_HOME``, else ``~/.cache/mien``."""
     if chosen := os.environ.get("MIEN_CACHE"):
         return Path(chosen).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
@@ -30,12 +30,12 @@ def cache_folder() -> Path:
 
 
 def offline() -> bool:
-    """Whether ``MIEN_OFFLINE`` forbids the network (set, and neither empty nor ``0``)."""
+    """Tell whether ``MIEN_OFFLINE`` forbids the network (set, and neither empty nor ``0``)."""
     return os.environ.get("MIEN_OFFLINE", "0") not in ("", "0")
 
 
 def is_cached(entry: WeightFile) -> bool:
-    """Whether the cache holds this file, verified by its record."""
+    """Tell whether the cache holds this file, verified by its record."""
     path = cache_folder() / entry.file
     try:
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

@@ -149,7 +149,7 @@ PUBLISHED: dict[str, WeightFile] = {
 
 
 def trained() -> dict[str, TrainedFile]:
-    """Our own weight files by name, as ``trained/index.json`` lists them.
+    """List our own weight files by name, as ``trained/index.json`` lists them.
 
     The index is a JSON list of objects with the strings ``name``, ``file``, ``sha256``,
     ``licence`` and ``card``; file and card are plain file names in the same folder.
