@@ -24,6 +24,8 @@ from mien.layers.losses import CRITERIA
 from mien.missing import OPERATIONS
 from mien.models import MODELS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 HEAD, *REST = README.split("\n## ")

@@ -12,6 +12,8 @@ from mien.missing import ModalityDropout
 from mien.models import Task, create_model, list_models
 from mien.signals import Sequence, Signals
 
+pytestmark = pytest.mark.slow
+
 SFAV = {"widths": {"audio": (4, 6, 6, 8), "video": (4, 4, 6, 8)}}
 MMTE = {
     "width": 8,

@@ -17,6 +17,8 @@ from mien.experiments import execution, laboratory
 from mien.experiments.comparisons import compare
 from mien.experiments.evaluating import evaluate
 
+pytestmark = pytest.mark.slow
+
 YAML = """\
 title: Two models on a small simulator
 paper: Somebody 2020, Table 1

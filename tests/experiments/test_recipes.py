@@ -66,16 +66,8 @@ def test_a_recipe_says_its_command_its_time_and_its_source(name):
         assert any(f"{number.value:g}" in said[0] for number in experiment.reported)
 
 
-SLOW = ("sfav_pixels_java_sed",)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else [])
-        for name in list_experiments()
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_experiments())
 def test_a_recipe_runs_for_two_steps_on_synthetic_data(name, tmp_path):
     forget_data()
     places = Places(tmp_path, tmp_path)

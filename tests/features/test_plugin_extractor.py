@@ -15,6 +15,8 @@ from mien.errors import ModelFileError, PluginError
 from mien.features.extractor import create_extractor, load_extractor
 from mien.plugins import load_plugin
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
 import mien
 from mien.features.extractor import SoundExtractor

@@ -17,6 +17,8 @@ from golden.outputs import compute_outputs
 from mien.models import from_official
 from mien.models._official import OFFICIAL
 
+pytestmark = pytest.mark.slow
+
 NAMES = {
     "auxformer": "auxformer",
     "ca_fusion": "ca_fusion",

@@ -9,6 +9,8 @@ from torch import nn
 
 from mien.models import from_official
 
+pytestmark = pytest.mark.slow
+
 COMPARED = {
     f"{pair.name}, {pair.what}": pair
     for pair in pairs.PAIRS

@@ -7,6 +7,8 @@ from tools.face_encoder import Recipe, Run, augment, measure
 from mien.datasets.ferplus import ferplus_faces
 from mien.features.face_encoder import FERPLUS_EMOTIONS, FaceEncoder
 
+pytestmark = pytest.mark.slow
+
 NAMES = [*FERPLUS_EMOTIONS, "unknown", "not_face"]
 
 

@@ -26,6 +26,8 @@ from mien.training import (
     train,
 )
 
+pytestmark = pytest.mark.slow
+
 TRAINING = Training(epochs=3, batch_size=4, optimizer=OptimizerSettings(rate=0.01))
 ROOT = Path(__file__).resolve().parents[2]
 

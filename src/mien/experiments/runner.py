@@ -195,9 +195,9 @@ def run_all(
         alone = hardware.accelerator != "cpu" or hardware.devices > 1
         at_once = workers or (1 if alone else os.cpu_count() or 1)
         how = ExecutionSettings(hardware, force)
-        for run, error in _execute_each(left, at_once, how, on_progress):
+        for run, failure in _execute_each(left, at_once, how, on_progress):
             progress.advance(bar)
-            error = error or _explain_undone(run.inspect())
+            error = failure or _explain_undone(run.inspect())
             if error is not None:
                 failures.append(Failure(run, error))
                 console.print(f"{run.folder.path}: {error}", markup=False, style="red")
