@@ -58,6 +58,8 @@ def test_a_file_becomes_an_experiment(tmp_path):
         ("select: ccc", "criterion: {name: ccc, ovre: batch}", 6, "did you mean over?"),
         ("select: ccc", "criterion: {name: squared_error, over: batch}", 6, "has no options"),
         ("select: ccc", "criterion: {name: ccc, over: clip}", 6, "'sequence', 'batch' or"),
+        ("select: ccc", "criterion: cccp", 6, "did you mean ccc"),
+        ("select: ccc", "optimizer: adm", 6, "'sgd', 'adam' or 'adamw'"),
         ("select: ccc", "selects: ccc", 6, "no option 'selects'; did you mean select?"),
         ("{name: without_each}", "{name: latency, repeat: 3}", 8, "did you mean repeats?"),
         ("{name: without_each}", "{name: latency, repeats: 0}", 8, "greater than or equal to 1"),
@@ -75,6 +77,22 @@ def test_errors_name_the_line_and_what_is_allowed(tmp_path, old, new, line, word
         load_experiment(write(tmp_path, GOOD.replace(old, new)))
     assert f"line {line}," in str(caught.value)
     assert words in str(caught.value)
+
+
+def test_a_plain_name_stands_for_settings_with_their_defaults(tmp_path):
+    training = "training: {criterion: ccc, optimizer: sgd, schedule: cosine, select: ccc}"
+    text = GOOD.replace("training: {select: ccc}", training)
+    found = load_experiment(write(tmp_path, text)).training
+    assert (found.criterion.name, found.optimizer.name) == ("ccc", "sgd")
+    assert (found.schedule.name, found.optimizer.rate) == ("cosine", 1e-3)
+
+
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty(tmp_path):
+    with pytest.raises(FormatError) as caught:
+        load_experiment(
+            write(tmp_path, GOOD.replace("{name: without_each}", "{name: latency, a: 1}"))
+        )
+    assert "at least 1 item" not in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "a: [", "just words"])

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from mien.datasets.manifest import PLACE
 from mien.errors import FormatError, InputError, OptionError
 from mien.experiments.experiment import Experiment
+from mien.experiments.spec import Place
 from mien.registry import nearest
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -92,8 +93,19 @@ def load_experiment(path: str | Path) -> Experiment:
 
 def describe_problems(error: ValidationError, tree: yaml.Node | None = None) -> str:
     """Describe every problem of settings, with the line where there is a text."""
-    problems = [_describe_problem(tree, problem) for problem in error.errors()]
-    return "; ".join(dict.fromkeys(problems))
+    found = error.errors()
+    # Of a list whose items are all refused pydantic says as well that it is too short.
+    own = [
+        problem
+        for problem in found
+        if problem["type"] != "too_short"
+        or not any(_is_inside(other["loc"], problem["loc"]) for other in found)
+    ]
+    return "; ".join(dict.fromkeys(_describe_problem(tree, problem) for problem in own))
+
+
+def _is_inside(place: Place, outer: Place) -> bool:
+    return len(place) > len(outer) and place[: len(outer)] == outer
 
 
 def _describe_problem(tree: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401, pydantic's

@@ -14,7 +14,16 @@ Positive = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class OptimizerSettings(Settings):
+class Named(Settings):
+    """Settings that a plain name may stand for, where their defaults will do."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_name(cls, given: object) -> object:
+        return {"name": given} if isinstance(given, str) else given
+
+
+class OptimizerSettings(Named):
     """Which optimiser, as of `torch.optim`.
 
     Attributes:
@@ -34,7 +43,7 @@ class OptimizerSettings(Settings):
     decay: Annotated[float, Field(ge=0)] = 0.0
 
 
-class ScheduleSettings(Settings):
+class ScheduleSettings(Named):
     """How the learning rate goes down, an epoch at a time.
 
     Attributes:
@@ -53,7 +62,7 @@ class ScheduleSettings(Settings):
     lowest: Annotated[float, Field(ge=0)] = 0.0
 
 
-class CriterionSettings(Settings):
+class CriterionSettings(Named):
     """A loss by name, with its own options; see `mien.layers.losses.register_criterion`.
 
     Attributes:
