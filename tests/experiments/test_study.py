@@ -176,7 +176,7 @@ def test_a_run_that_is_not_done_is_never_passed_over(study, monkeypatch):
     monkeypatch.setattr(runner, "attempt", lambda *_: None)
     told = invoke("train", study, "--label", "mood", "--folds", 2, "--workers", 1)
     assert told.exit_code == 1
-    assert "changed while it was trained; train again" in told.output
+    assert "ended without results" in told.output
     assert "2 runs came to nothing" in told.output
 
 
