@@ -18,7 +18,14 @@ from torch import Tensor
 from mien import schema, weights
 from mien.card import Card
 from mien.datasets import Example
-from mien.errors import InputError, MienError, ModelFileError, OptionError, PluginError
+from mien.errors import (
+    InputError,
+    MienError,
+    ModelFileError,
+    NothingPresent,
+    OptionError,
+    PluginError,
+)
 from mien.features.extractor import Extractor, load_extractor
 from mien.layers.time import grid_of
 from mien.model_file import (
@@ -152,7 +159,7 @@ class TrainedModel:
             logits of categories (`Prediction.probabilities`), values of dimensions.
 
         Raises:
-            NothingPresent: an item has no observed modality.
+            NothingPresent: an item has no observed modality that the model knows.
             OptionError: a modality has another number of features than the model was made for.
         """
         return self.calibrate(self._answer(self.prepare(signals, offset)))
@@ -231,9 +238,27 @@ class TrainedModel:
         if not isinstance(signals, Mapping):
             return as_signals(signals)
         known = {name: s for name, s in signals.items() if name in self.model.modalities}
+        if signals and not known:
+            raise NothingPresent(
+                f"{self.name} cannot use {', '.join(signals)}",
+                advice=nearest(next(iter(signals)), self.model.modalities),
+            )
         if isinstance(signals, Signals):
-            return Signals({name: signals[name] for name in known})
-        return as_signals(known, hop={n: float(spec["hop"]) for n, spec in self.extractors.items()})
+            found = Signals({name: signals[name] for name in known})
+        else:
+            hops = {n: float(spec["hop"]) for n, spec in self.extractors.items()}
+            found = as_signals(known, hop=hops)
+        self._check_shapes(found)
+        return found
+
+    def _check_shapes(self, signals: Signals) -> None:
+        for name, sequence in signals.items():
+            shape, wanted = tuple(sequence.values.shape[2:]), tuple(self.extractors[name]["shape"])
+            if shape != wanted:
+                raise OptionError(
+                    f"{name} has steps of shape {shape}, {self.name} takes {wanted}",
+                    advice="extract it with mien.extract and this model's extractors",
+                )
 
 
 def list_trained() -> tuple[str, ...]:
