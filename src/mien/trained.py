@@ -39,7 +39,7 @@ from mien.model_file import (
     write_model_file,
 )
 from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
-from mien.plugins import naming_plugins
+from mien.plugins import blame_plugin
 from mien.registry import nearest
 from mien.signals import Sequence, Signals, as_signals
 from mien.training.standardisation import PersonOffset, Standardisation, remove_person_offsets
@@ -200,18 +200,13 @@ class TrainedModel:
 
     def _answer(self, prepared: Signals) -> Prediction:
         try:
-            with naming_plugins():
-                prediction = self._run(prepared)
+            prediction = self._run(prepared)
         except MienError:
             raise
         except Exception as error:
             if not (origin := MODELS.origin(self.architecture)):
                 raise
-            raise PluginError(
-                f"the model {self.architecture} raised {type(error).__name__}: {error}",
-                path=origin,
-                advice="mend it",
-            ) from error
+            raise blame_plugin(error, f"the model {self.architecture}", origin) from error
         axes = 2 if self.task.per == "clip" else 3
         if prediction.scores.ndim != axes or prediction.scores.shape[-1] != len(self.task.names):
             raise PluginError(
