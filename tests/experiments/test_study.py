@@ -319,6 +319,13 @@ def test_options_are_checked_before_anything_is_computed(study, options, words):
         mien.train(study, label="mood", **options)
 
 
+def test_options_that_do_not_exist_are_named(study):
+    with pytest.raises(OptionError, match="train has no option 'epoch'; did you mean epochs"):
+        mien.train(study, label="mood", epoch=3)
+    with pytest.raises(OptionError, match="evaluate has no option 'metric'; did you mean metrics"):
+        mien.evaluate("mine.safetensors", data=study, metric="uar")
+
+
 def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.yaml").write_text("data: simulator\nmodels: [linear_probe]\n")

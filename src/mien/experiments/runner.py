@@ -34,7 +34,7 @@ from mien.experiments.execution import execute
 from mien.experiments.experiment import Experiment
 from mien.experiments.runs import KEYS, RunSpec, RunState
 from mien.models import MODELS
-from mien.plugins import load_plugins, loaded_plugins, naming_plugins
+from mien.plugins import blame_plugin, load_plugins, loaded_plugins, naming_plugins
 
 WATCH_S = 2.0
 _COLUMNS = (
@@ -297,8 +297,8 @@ def attempt(
     except Exception as error:
         if not MODELS.origin(run.model.model):
             raise
-        # Not of the plugin's own lines, as where it gives what is no prediction.
-        return f"the model {run.model.model} raised {type(error).__name__}: {error}; mend it"
+        # Not in the plugin's own lines, as where it gives what is no prediction.
+        return str(blame_plugin(error, f"the model {run.model.model}"))
     return None
 
 
