@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mien.errors import NothingPresent, OptionError
-from mien.missing import check_withheld, withhold
+from mien.missing import withhold
 from mien.signals import Sequence, Signals, as_signals, pad_batch
 
 
@@ -52,15 +52,6 @@ def test_withholding_hides_every_step_and_leaves_the_rest():
     signals = withhold(Signals({"audio": sequence(), "video": sequence()}), {"audio"})
     assert not signals["audio"].valid.any()
     assert signals["video"].valid.all()
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [({"smell"}, "cannot withhold smell"), ({"audio", "video"}, "nothing is left")],
-)
-def test_what_may_be_withheld(names, message):
-    with pytest.raises(OptionError, match=message):
-        check_withheld(names)
 
 
 def test_pad_batch_pads_with_holes_and_keeps_who_lacks_what():

@@ -3,7 +3,6 @@ from collections import Counter
 import pandas as pd
 import pytest
 
-from mien.datasets import list_people
 from mien.datasets.crema_d import (
     choose_perceived,
     crema_d_clips,
@@ -92,10 +91,3 @@ def test_the_plurality_is_that_of_the_published_summary(data_folder):
     assert sum(emotion is None for emotion in said.values()) == len(summary) - len(clear) == 420
     assert all(said[name][0].upper() == letter for name, letter in clear.items())
     assert Counter(said.values())["sadness"] == 589
-
-
-def test_people_of_clips_are_sorted_and_once(corpus):
-    assert list_people([*crema_d_clips(corpus), *crema_d_clips(corpus, "majority")]) == (
-        "crema_d/1001",
-        "crema_d/1002",
-    )

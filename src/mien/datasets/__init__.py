@@ -4,7 +4,7 @@ One file for each data set, found by name in `DATASETS`; its readers are in its 
 `mien.datasets.java_sed.java_sed_clips`.
 """
 
-from mien.datasets._base import Clip, list_people
+from mien.datasets._base import Clip
 from mien.datasets.dataset import (
     DATASETS,
     AnyDataSet,
@@ -53,7 +53,6 @@ __all__ = [
     "cross_validate",
     "cut_segments",
     "folds_of_people",
-    "list_people",
     "mater_folds",
     "muse",
     "official",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,11 +54,6 @@ class Clip:
     def main_file(self) -> Path:
         """The recording, or its first file of features."""
         return self.path or next(iter(self.files.values()))
-
-
-def list_people(clips: Iterable[Clip]) -> tuple[str, ...]:
-    """List the people of some clips, sorted."""
-    return tuple(sorted({clip.person for clip in clips}))
 
 
 def list_files(folder: Path, pattern: str, source: str = "") -> list[Path]:

@@ -19,7 +19,6 @@ from mien.missing.whole import (
     Withhold,
     WithholdPerBatch,
     WithholdPerSample,
-    check_withheld,
     withhold,
 )
 
@@ -37,7 +36,6 @@ __all__ = [
     "WithholdPerBatch",
     "WithholdPerSample",
     "assign_kinds",
-    "check_withheld",
     "create_operation",
     "has_any",
     "hide_important",

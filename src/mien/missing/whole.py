@@ -11,26 +11,9 @@ from mien.errors import OptionError
 from mien.missing import _checks
 from mien.missing._base import Operation, choose, draw_uniform, has_any, hide_modalities
 from mien.missing.registry import register_operation
-from mien.schema import MODALITIES
 from mien.signals import Signals
 
 _ROUNDING = 1e-9  # of a sum of probabilities
-
-
-def check_withheld(without: Collection[str]) -> frozenset[str]:
-    """Check the modalities to withhold from a recording.
-
-    Raises:
-        OptionError: an unknown name, or nothing would be left.
-    """
-    unknown = sorted(set(without) - set(MODALITIES))
-    if unknown:
-        raise OptionError(
-            f"cannot withhold {', '.join(unknown)}", advice=f"choose from {', '.join(MODALITIES)}"
-        )
-    if set(without) == set(MODALITIES):
-        raise OptionError("nothing is left", advice="withhold audio or video, not both")
-    return frozenset(without)
 
 
 def withhold(signals: Signals, without: Collection[str]) -> Signals:
