@@ -80,7 +80,7 @@ def _load(
 
 
 def _load_one(given: Extractor | str | Mapping[str, Any]) -> Extractor:
-    """Return an extractor, made by name, by name and settings or from its `Extractor.spec`."""
+    """Load an extractor: as it is, by name, by name and settings, or of `Extractor.spec`."""
     if isinstance(given, Extractor):
         return given
     if isinstance(given, str):
