@@ -208,8 +208,8 @@ def _explain_undone(state: RunState) -> str | None:
     """Say why a run that was just executed is not done; None where it is."""
     if state.done:
         return None
-    changed = f"{', '.join(state.changes)} changed" if state.changes else "results are lacking"
-    return f"{changed} while it ran; what it reads must be the same at every reading"
+    changed = ", ".join(state.changes) or "what it is made of"
+    return f"{changed} changed while it was trained; train again"
 
 
 def _tell_changes(states: Iterable[RunState], console: Console) -> None:
