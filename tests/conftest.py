@@ -62,3 +62,10 @@ def encoders() -> None:
             weights.locate(name)
     except WeightError as error:
         pytest.skip(str(error))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the contract of every model as slow: it is long, and the registry's tests are not."""
+    for item in items:
+        if item.name.startswith("test_contract"):
+            item.add_marker(pytest.mark.slow)

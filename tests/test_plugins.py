@@ -101,7 +101,11 @@ def alone(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "body", "message"),
     [
-        ("raising", "raise ValueError('never')", r"mine\.py: line 11 raised ValueError: never"),
+        (
+            "raising",
+            "raise ValueError('never')",
+            r"mine\.py: line 11 raised ValueError",
+        ),
         ("tensors", "return self.layer(torch.ones(1, 1))", "the model tensors raised "),
     ],
 )

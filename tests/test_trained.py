@@ -88,6 +88,14 @@ def test_nothing_observed_is_a_clear_error():
         trained().predict(nothing)
 
 
+def test_features_of_another_size_and_unknown_modalities_are_named(file):
+    model = load_model(file)
+    with pytest.raises(OptionError, match=r"audio has steps of shape \(2,\), mine takes"):
+        model.predict({"audio": torch.ones(1, 4, 2)})
+    with pytest.raises(NothingPresent, match="mine cannot use audoi; did you mean audio"):
+        model.predict({"audoi": torch.ones(1, 4, 2)})
+
+
 def test_a_persons_offset_is_taken_off_before_anything_else():
     model = trained(offset="person")
     shifted = Signals(

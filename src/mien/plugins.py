@@ -88,15 +88,33 @@ def naming_plugins() -> Iterator[None]:
     except MienError:
         raise
     except Exception as error:
-        steps = traceback.extract_tb(error.__traceback__)
-        file = next((step.filename for step in reversed(steps) if step.filename in _LOADED), None)
-        if file is None:
+        if _file_of(error) is None:
             raise
-        raise PluginError(
-            f"line {_line_of(error, Path(file))} raised {type(error).__name__}: {error}",
-            path=file,
-            advice="mend the plugin",
-        ) from error
+        raise blame_plugin(error) from error
+
+
+def blame_plugin(error: Exception, what: str = "", origin: str = "") -> PluginError:
+    """Make the error that says what the code of a plugin raised, and in which line.
+
+    Args:
+        error: what it raised.
+        what: of the plugin, as ``the model mine``.
+        origin: where that comes from, if the error itself does not tell.
+    """
+    file, place = _file_of(error), ""
+    if file is not None:
+        place = f"line {_line_of(error, Path(file))}" + (": " if what else "")
+    return PluginError(
+        f"{place}{what} raised {type(error).__name__}: {error}",
+        path=file or origin or None,
+        advice="mend it",
+    )
+
+
+def _file_of(error: Exception) -> str | None:
+    """The plugin whose code raised an error, if one did."""
+    steps = traceback.extract_tb(error.__traceback__)
+    return next((step.filename for step in reversed(steps) if step.filename in _LOADED), None)
 
 
 def _line_of(error: Exception, file: Path) -> int:

@@ -18,7 +18,14 @@ from torch import Tensor
 from mien import schema, weights
 from mien.card import Card
 from mien.datasets import Example
-from mien.errors import InputError, MienError, ModelFileError, OptionError, PluginError
+from mien.errors import (
+    InputError,
+    MienError,
+    ModelFileError,
+    NothingPresent,
+    OptionError,
+    PluginError,
+)
 from mien.features.extractor import Extractor, load_extractor
 from mien.layers.time import grid_of
 from mien.model_file import (
@@ -33,7 +40,7 @@ from mien.model_file import (
     write_model_file,
 )
 from mien.models import MODELS, Model, Prediction, Task, predict_in_windows
-from mien.plugins import naming_plugins
+from mien.plugins import blame_plugin
 from mien.registry import nearest
 from mien.signals import Sequence, Signals, as_signals
 from mien.standardisation import PersonOffset, Standardisation, remove_person_offsets
@@ -153,7 +160,7 @@ class TrainedModel:
             logits of categories (`Prediction.probabilities`), values of dimensions.
 
         Raises:
-            NothingPresent: an item has no observed modality.
+            NothingPresent: an item has no observed modality that the model knows.
             OptionError: a modality has another number of features than the model was made for.
         """
         return self.calibrate(self._answer(self.prepare(signals, offset)))
@@ -194,18 +201,13 @@ class TrainedModel:
 
     def _answer(self, prepared: Signals) -> Prediction:
         try:
-            with naming_plugins():
-                prediction = self._run(prepared)
+            prediction = self._run(prepared)
         except MienError:
             raise
         except Exception as error:
             if not (origin := MODELS.origin(self.architecture)):
                 raise
-            raise PluginError(
-                f"the model {self.architecture} raised {type(error).__name__}: {error}",
-                path=origin,
-                advice="mend it",
-            ) from error
+            raise blame_plugin(error, f"the model {self.architecture}", origin) from error
         axes = 2 if self.task.per == "clip" else 3
         if prediction.scores.ndim != axes or prediction.scores.shape[-1] != len(self.task.names):
             raise PluginError(
@@ -232,9 +234,27 @@ class TrainedModel:
         if not isinstance(signals, Mapping):
             return as_signals(signals)
         known = {name: s for name, s in signals.items() if name in self.model.modalities}
+        if signals and not known:
+            raise NothingPresent(
+                f"{self.name} cannot use {', '.join(signals)}",
+                advice=nearest(next(iter(signals)), self.model.modalities),
+            )
         if isinstance(signals, Signals):
-            return Signals({name: signals[name] for name in known})
-        return as_signals(known, hop={n: float(spec["hop"]) for n, spec in self.extractors.items()})
+            found = Signals({name: signals[name] for name in known})
+        else:
+            hops = {n: float(spec["hop"]) for n, spec in self.extractors.items()}
+            found = as_signals(known, hop=hops)
+        self._check_shapes(found)
+        return found
+
+    def _check_shapes(self, signals: Signals) -> None:
+        for name, sequence in signals.items():
+            shape, wanted = tuple(sequence.values.shape[2:]), tuple(self.extractors[name]["shape"])
+            if shape != wanted:
+                raise OptionError(
+                    f"{name} has steps of shape {shape}, {self.name} takes {wanted}",
+                    advice="extract it with mien.extract and this model's extractors",
+                )
 
 
 def list_trained() -> tuple[str, ...]:

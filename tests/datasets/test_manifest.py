@@ -104,7 +104,7 @@ def test_a_table_that_is_no_table(folder):
     with pytest.raises(InputError, match="cannot be read"):
         read_manifest(folder / "none.csv")
     path = write(folder, "path,person,mood\n")
-    with pytest.raises(FormatError, match="names no recording"):
+    with pytest.raises(FormatError, match="has no row below the names"):
         read_manifest(path, "mood")
     path.write_bytes(b"path,person\n\xff\xfe,x\n")
     with pytest.raises(FormatError, match="no CSV in UTF-8"):

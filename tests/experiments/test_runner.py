@@ -14,4 +14,4 @@ def test_a_run_whose_data_changes_at_every_reading_has_failed(monkeypatch, tmp_p
     run = SimpleNamespace(inspect=lambda: undone, folder=RunFolder(tmp_path), base=None)
     monkeypatch.setattr(runner, "attempt", lambda *_: None)
     (failure,) = runner.run_all([run], Console(quiet=True), workers=1)
-    assert "features of audio changed while it was trained" in failure.error
+    assert "features of audio changed while it ran" in failure.error

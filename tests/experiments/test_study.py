@@ -176,7 +176,7 @@ def test_a_run_that_is_not_done_is_never_passed_over(study, monkeypatch):
     monkeypatch.setattr(runner, "attempt", lambda *_: None)
     told = invoke("train", study, "--label", "mood", "--folds", 2, "--workers", 1)
     assert told.exit_code == 1
-    assert "changed while it was trained; train again" in told.output
+    assert "ended without results" in told.output
     assert "2 runs came to nothing" in told.output
 
 
@@ -317,6 +317,13 @@ def test_a_plugin_s_model_and_data_are_trained_in_several_processes(plugin, tmp_
 def test_options_are_checked_before_anything_is_computed(study, options, words):
     with pytest.raises(OptionError, match=words):
         mien.train(study, label="mood", **options)
+
+
+def test_options_that_do_not_exist_are_named(study):
+    with pytest.raises(OptionError, match="train has no option 'epoch'; did you mean epochs"):
+        mien.train(study, label="mood", epoch=3)
+    with pytest.raises(OptionError, match="evaluate has no option 'metric'; did you mean metrics"):
+        mien.evaluate("mine.safetensors", data=study, metric="uar")
 
 
 def test_options_of_a_table_do_not_go_with_an_experiment(tmp_path, monkeypatch):

@@ -8,10 +8,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import mien
 from media.make import tone, wave
-from mien.errors import ModelFileError, PluginError
+from mien.errors import ModelFileError, OptionError, PluginError
 from mien.features.extractor import create_extractor, load_extractor
 from mien.plugins import load_plugin
 
@@ -71,6 +72,12 @@ def test_a_plugin_extracts_by_name(plugin, tmp_path):
     assert values[:24, 1].max() < 0.01 < values[26:, 1].min()
     slow = mien.extract(sound, {"audio": create_extractor("zero_crossings", hop=0.08)})
     assert slow["audio"].values.shape == (1, 25, 2)
+    named = mien.extract(sound, {"audio": {"name": "zero_crossings", "hop": 0.08}})
+    assert torch.equal(named["audio"].values, slow["audio"].values)
+    named = mien.extract(sound, {"audio": "zero_crossings"})["audio"].values[0].numpy()
+    np.testing.assert_array_equal(named, values)
+    with pytest.raises(OptionError, match="did you mean zero_crossings"):
+        mien.extract(sound, {"audio": "zero_crosings"})
 
 
 def test_its_version_and_spec_tell_the_file(plugin, tmp_path):

@@ -182,6 +182,9 @@ def test_only_a_model_can_be_registered():
 
 def test_the_front_shows_its_lazy_names():
     assert {"register_model", "Signals", "Sequence", "Model", "Task"} <= set(dir(mien))
+    assert {n for n in dir(mien) if not n.startswith("_")} == {*mien.__all__, "errors"} - {
+        "__version__"
+    }
     assert mien.Task is Task
 
 

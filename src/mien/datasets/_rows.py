@@ -114,7 +114,7 @@ def read_rows(path: Path, layout: str) -> tuple[tuple[str, ...], list[TableRow]]
             )
         rows.append(TableRow(number, dict(zip(columns, line, strict=True)), path))
     if not rows:
-        raise FormatError("names no recording", path=path, advice=layout)
+        raise FormatError("has no row below the names of its columns", path=path, advice=layout)
     return columns, rows
 
 

@@ -34,6 +34,7 @@ from mien.experiments.runs import NOTE, RunFolder, reopen_run
 from mien.formats import write_text
 from mien.models import Task
 from mien.plugins import load_plugins, naming_plugins
+from mien.registry import check_options
 from mien.trained import TrainedModel, load_model
 
 _PROTOCOL: TypeAdapter[Protocol] = TypeAdapter(AnyProtocol)
@@ -95,11 +96,12 @@ def evaluate(
     Raises:
         InputError: there is no such file, or a run was made of something else than is here now.
         FormatError: the table has none of the model's labels.
-        OptionError: there is no such protocol or metric.
+        OptionError: there is no such protocol, metric or option.
 
     Example:
         >>> mien.evaluate("default", data="study.csv").table  # doctest: +SKIP
     """
+    check_options("evaluate", options, EvaluateOptions.__annotations__)
     load_plugins(options.get("plugin", ()))
     forget_data()
     chosen = parse_protocol(protocol)

@@ -33,6 +33,7 @@ from mien.experiments.runs import RunSpec, measure_overlap
 from mien.experiments.tables import summarise_runs, write_page
 from mien.formats import make_folder, write_text
 from mien.plugins import load_plugins, naming_plugins
+from mien.registry import check_options
 from mien.trained import SUFFIX
 
 TABLES = (".csv", ".tsv")
@@ -109,6 +110,7 @@ def reproduce(name: str, **run: Unpack[RunOptions]) -> Report:
     Raises:
         MienError: there is no such experiment, or its data is not there.
     """
+    check_options("reproduce", run, RunOptions.__annotations__)
     load_plugins(run.get("plugin", ()))
     reports = []
     for part in list_parts(name):
@@ -170,6 +172,7 @@ def train(
     Example:
         >>> mien.train("study.csv", label="mood", out="mine.safetensors")  # doctest: +SKIP
     """
+    check_options("train", options, TrainOptions.__optional_keys__)
     run = cast(RunOptions, {k: v for k, v in options.items() if k in RunOptions.__annotations__})
     load_plugins(run.get("plugin", ()))
     given = {"label": label, "model": model, **{k: v for k, v in options.items() if k not in run}}

@@ -34,7 +34,7 @@ from mien.experiments.execution import execute
 from mien.experiments.experiment import Experiment
 from mien.experiments.runs import KEYS, RunSpec, RunState
 from mien.models import MODELS
-from mien.plugins import load_plugins, loaded_plugins, naming_plugins
+from mien.plugins import blame_plugin, load_plugins, loaded_plugins, naming_plugins
 
 WATCH_S = 2.0
 _COLUMNS = (
@@ -208,8 +208,10 @@ def _explain_undone(state: RunState) -> str | None:
     """Say why a run that was just executed is not done; None where it is."""
     if state.done:
         return None
-    changed = ", ".join(state.changes) or "what it is made of"
-    return f"{changed} changed while it was trained; train again"
+    if not state.changes:
+        return "ended without results"
+    changed = ", ".join(state.changes)
+    return f"{changed} changed while it ran; what it reads must be the same at every reading"
 
 
 def _tell_changes(states: Iterable[RunState], console: Console) -> None:
@@ -295,8 +297,8 @@ def attempt(
     except Exception as error:
         if not MODELS.origin(run.model.model):
             raise
-        # Not of the plugin's own lines, as where it gives what is no prediction.
-        return f"the model {run.model.model} raised {type(error).__name__}: {error}; mend it"
+        # Not in the plugin's own lines, as where it gives what is no prediction.
+        return str(blame_plugin(error, f"the model {run.model.model}"))
     return None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from mien.errors import OptionError
-from mien.features.extractor import Extractor, load_extractor
+from mien.features.extractor import Extractor, create_extractor, load_extractor
 from mien.features.reader import Reader
 from mien.features.series import Series
 from mien.signals import Sequence, Signals
@@ -17,7 +17,7 @@ from mien.signals import Sequence, Signals
 
 def extract(
     path: str | Path,
-    extractors: Mapping[str, Extractor | Mapping[str, Any]] | None = None,
+    extractors: Mapping[str, Extractor | str | Mapping[str, Any]] | None = None,
     *,
     start: float = 0.0,
     end: float | None = None,
@@ -31,7 +31,8 @@ def extract(
 
     Args:
         path: the recording.
-        extractors: by modality, as `mien.TrainedModel.extractors`; mien's default where None.
+        extractors: by modality, as `mien.TrainedModel.extractors`, or by name, or as
+            ``{"name": "mfcc", "count": 13}``; mien's default where None.
         start: seconds at which the stretch begins.
         end: seconds at which it ends; the end of the recording where None.
         channel: of the sound, counted from 1; the mean of all channels where None.
@@ -71,15 +72,23 @@ def extract(
 
 
 def _load(
-    extractors: Mapping[str, Extractor | Mapping[str, Any]] | None,
+    extractors: Mapping[str, Extractor | str | Mapping[str, Any]] | None,
 ) -> dict[str, Extractor] | None:
-    """Extractors as they are, or as `Extractor.spec` describes them."""
     if extractors is None:
         return None
-    return {
-        name: one if isinstance(one, Extractor) else load_extractor(one)
-        for name, one in extractors.items()
-    }
+    return {name: _load_one(one) for name, one in extractors.items()}
+
+
+def _load_one(given: Extractor | str | Mapping[str, Any]) -> Extractor:
+    """An extractor as it is, by name, by name and settings, or as `Extractor.spec` tells it."""
+    if isinstance(given, Extractor):
+        return given
+    if isinstance(given, str):
+        return create_extractor(given)
+    if "version" in given:
+        return load_extractor(given)
+    settings = {key: value for key, value in given.items() if key != "name"}
+    return create_extractor(str(given.get("name")), **settings)
 
 
 def to_signals(series: Mapping[str, Series]) -> Signals:

@@ -34,7 +34,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mien import weights
 from mien.errors import MienError, ModelFileError, OptionError, PluginError
 from mien.features.streams import BufferedStream, SoundStream
-from mien.plugins import loaded_plugins, naming_plugins
+from mien.plugins import blame_plugin, loaded_plugins
 from mien.registry import Registry, check_options
 
 Floats = NDArray[np.float32]
@@ -346,16 +346,13 @@ def run_extractor(
     """
     name = extractor.name
     try:
-        with naming_plugins():
-            rows = np.asarray(function(given))
+        rows = np.asarray(function(given))
     except MienError:
         raise
     except Exception as error:
         if not EXTRACTORS.origin(name):
             raise
-        raise PluginError(
-            f"the extractor {name} raised {type(error).__name__}: {error}", advice="mend it"
-        ) from error
+        raise blame_plugin(error, f"the extractor {name}") from error
     if not len(rows):
         return rows
     if rows.shape[1:] != extractor.shape or rows.dtype.kind not in "fiub":
