@@ -112,7 +112,7 @@ def blame_plugin(error: Exception, what: str = "", origin: str = "") -> PluginEr
 
 
 def _file_of(error: Exception) -> str | None:
-    """The plugin whose code raised an error, if one did."""
+    """Find the plugin whose code raised an error, if one did."""
     steps = traceback.extract_tb(error.__traceback__)
     return next((step.filename for step in reversed(steps) if step.filename in _LOADED), None)
 

@@ -80,7 +80,7 @@ def _load(
 
 
 def _load_one(given: Extractor | str | Mapping[str, Any]) -> Extractor:
-    """An extractor as it is, by name, by name and settings, or as `Extractor.spec` tells it."""
+    """Load an extractor as it is, by name, by name and settings, or as `Extractor.spec` tells it."""
     if isinstance(given, Extractor):
         return given
     if isinstance(given, str):
