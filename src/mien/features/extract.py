@@ -80,11 +80,7 @@ def _load(
 
 
 def _load_one(given: Extractor | str | Mapping[str, Any]) -> Extractor:
-    """Load an extractor as it is, by name, with settings, or as `Extractor.spec` tells it."""
-    """Load an extractor as it is, by name, by name and settings, or as `Extractor.spec` tells it."""
-=======
     """Load an extractor: as it is, by name, by name and settings, or of `Extractor.spec`."""
->>>>>>> main
     if isinstance(given, Extractor):
         return given
     if isinstance(given, str):
