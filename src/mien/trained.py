@@ -328,7 +328,8 @@ def find_model(name_or_path: str | Path) -> Path:
         InputError: there is no such file.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, str) and text in list_trained():
+    shipped = weights.trained().get(text) if isinstance(name_or_path, str) else None
+    if shipped is not None and _holds_model(shipped.path):
         return weights.locate(text)
     path = Path(name_or_path)
     for file in (path, path / RUN_MODEL):
